@@ -1,0 +1,90 @@
+import type { ErrorCode } from '../errors/catalogue.ts';
+
+/** One file of the source as its listing shows it. Paths are UTF-8 in rclone's standard form, relative to the source's root. */
+export interface SourceFile {
+  readonly path: string;
+  /** Bytes; -1 where the source does not know (such files are copied each time). */
+  readonly size: number;
+  /** RFC 3339 in UTC with what precision the source has, ends in `Z`. */
+  readonly mtime: string;
+  /** `md5:<hex>` where the source tells it without reading the file, else null. */
+  readonly hash: string | null;
+}
+
+/** A listing ends with one of these; a listing that failed never looks like an empty one. */
+export interface ListingOutcome {
+  /** Every folder was read. */
+  readonly complete: boolean;
+  /** Folders (paths, '' = root) that could not be read: what lay there is unknown, not deleted. */
+  readonly unreadable: readonly string[];
+  /** Names that were left out and why (never silently). */
+  readonly skipped: readonly { path: string; reason: 'symlink_loop' | 'special_file' | 'bad_name' }[];
+}
+
+export interface SourceListing {
+  /** Files in no particular order. Throws BackupError when nothing could be listed at all. */
+  readonly files: AsyncIterable<SourceFile>;
+  /** Settles after `files` has ended. */
+  readonly outcome: Promise<ListingOutcome>;
+}
+
+export interface TransferProgress {
+  /** Bytes moved so far, of `bytesTotal` known so far. */
+  readonly bytes: number;
+  readonly bytesTotal: number;
+  readonly files: number;
+  readonly filesTotal: number;
+  /** Bytes per second, smoothed by the engine. */
+  readonly speed: number;
+  readonly etaSeconds: number | null;
+  /** Paths in flight. */
+  readonly transferring: readonly string[];
+  readonly errors: number;
+}
+
+export type EngineEvent =
+  | { readonly type: 'progress'; readonly progress: TransferProgress }
+  | { readonly type: 'copied'; readonly path: string; readonly size: number }
+  | { readonly type: 'file_failed'; readonly path: string; readonly code: ErrorCode; readonly message: string };
+
+export interface TransferOutcome {
+  /** Files that could not be copied, by path, with the class of their error. */
+  readonly failed: ReadonlyMap<string, { code: ErrorCode; message: string }>;
+  /** The error that ended the whole transfer, or null. Not set when only single files failed. */
+  readonly fatal: { code: ErrorCode; message: string } | null;
+  readonly exitCode: number | null;
+  readonly stopped: boolean;
+}
+
+/** A supervised child: the same shape for rclone and kopia. */
+export interface EngineProcess {
+  readonly events: AsyncIterable<EngineEvent>;
+  /** Bytes per second, 0 = unlimited; acts at once. */
+  setBandwidth(bytesPerSecond: number): Promise<void>;
+  /** Gentle stop, then kill after `graceMs`. */
+  stop(options?: { graceMs?: number }): Promise<void>;
+  readonly done: Promise<TransferOutcome>;
+}
+
+/**
+ * What a cloud backup needs of its source and of the program that copies. `src/engines/rclone` implements it;
+ * the model test has one that works in memory.
+ */
+export interface BackupEngine {
+  /** Name and version, e.g. `rclone 1.75.2`. */
+  readonly version: string;
+  /** Lists the whole source, once, streamed. */
+  list(options: { signal: AbortSignal }): SourceListing;
+  /** Looks again at these files: what the source says of each; missing ones are absent from the map. */
+  look(paths: readonly string[], options: { signal: AbortSignal }): Promise<Map<string, SourceFile>>;
+  /**
+   * Copies files below the destination's `targetKey` (a key prefix without trailing slash), under their own names by the
+   * destination's encoding. `'all'` copies everything that the source holds.
+   */
+  copy(request: {
+    paths: readonly string[] | 'all';
+    targetKey: string;
+    signal: AbortSignal;
+    bytesTotal?: number;
+  }): EngineProcess;
+}
