@@ -406,6 +406,11 @@ const entries = {
   },
 
   // --- set-up ---
+  ERR_USAGE: {
+    what: 'The command line is not understood.',
+    data: NOTHING_CHANGED,
+    action: 'Run the command with --help to see what can be given.',
+  },
   ERR_CONFIG_INVALID: {
     what: 'The configuration is not valid.',
     data: NOTHING_CHANGED,
