@@ -58,7 +58,7 @@ export class Secrets {
   }
 
   /**
-   * Decrypts what `seal` wrote, or a value in the original's format where the label's registry entry says one may be there.
+   * Decrypts what `seal` wrote, or a value in the older format where the label's registry entry says one may be there.
    * @throws BackupError `ERR_KEY_UNKNOWN` (sealed with a key that is not configured), `ERR_SECRET_CORRUPT`.
    */
   open(label: SecretLabel, uuid: string, value: string): string {
@@ -66,7 +66,7 @@ export class Secrets {
   }
 
   /**
-   * Decrypts a value of a host's row: the original's format, or v2 under the host label. Plaintext is refused. The row is the host's:
+   * Decrypts a value of a host's row: the older format, or v2 under the host label. Plaintext is refused. The row is the host's:
    * it is never rewritten.
    * @throws BackupError `ERR_KEY_UNKNOWN`, `ERR_SECRET_CORRUPT`.
    */

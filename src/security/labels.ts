@@ -6,7 +6,7 @@ export interface SecretColumn {
   readonly column: string;
   /** Column that holds the uuid which the ciphertext is bound to. */
   readonly uuidColumn: string;
-  /** Form of the plaintext, if values in the original's unauthenticated format are read here; null = v2 only. */
+  /** Form of the plaintext, where values in the older, unauthenticated format may lie and are read; null = v2 only. */
   readonly legacy: LegacyShape | null;
 }
 
@@ -28,6 +28,22 @@ export const secretColumns = {
     uuidColumn: 'uuid',
     legacy: 'token',
   },
+  'backup-key.value': { table: 's3_cloudbackup_keys', column: 'value_enc', uuidColumn: 'uuid', legacy: null },
+  'repository-key.secret': {
+    table: 's3_cloudbackup_repository_keys',
+    column: 'wrapped_repo_secret',
+    uuidColumn: 'uuid',
+    legacy: 'token',
+  },
+  'repository-operation.payload': {
+    table: 's3_cloudbackup_repo_operations',
+    column: 'payload_enc',
+    uuidColumn: 'uuid',
+    legacy: null,
+  },
+  'command.payload': { table: 's3_cloudbackup_run_commands', column: 'payload_enc', uuidColumn: 'uuid', legacy: null },
+  'mount.access-key': { table: 's3_cloudnas_mounts', column: 'temp_access_key_enc', uuidColumn: 'uuid', legacy: null },
+  'mount.secret-key': { table: 's3_cloudnas_mounts', column: 'temp_secret_key_enc', uuidColumn: 'uuid', legacy: null },
 } as const satisfies Record<string, SecretColumn>;
 
 export type SecretLabel = keyof typeof secretColumns;

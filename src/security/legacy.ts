@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto';
 
 /**
- * The original's format: `base64(IV ‖ AES-256-CBC)`, PKCS#7, the raw passphrase zero-padded or cut to 32 bytes, no MAC. A wrong
+ * The older format, which hosts still write: `base64(IV ‖ AES-256-CBC)`, PKCS#7, the raw passphrase zero-padded or cut to 32 bytes, no MAC. A wrong
  * passphrase yields valid padding once in 256 times, so nothing is accepted that does not look like what it should be.
  */
 export type LegacyShape = 'json' | 's3-key' | 'token';
@@ -33,7 +33,7 @@ export function openLegacy(value: string, passphrase: string, shape: LegacyShape
 }
 
 /**
- * Writes the original's format, which a host's own code can go on reading. Only host adapters that create key rows use it
+ * Writes the older format, which a host's own code can go on reading. Only host adapters that create key rows use it
  * (the demo host does); our own columns are always sealed as v2.
  */
 export function sealLegacy(text: string, passphrase: string, iv: Buffer): string {
