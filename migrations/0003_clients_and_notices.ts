@@ -63,7 +63,7 @@ export async function up(knex: Knex): Promise<void> {
     c.word('target_kind', 32);
     c.text('target_id');
     c.long('params_json');
-    c.word('prev_hash', 64).notNullable();
+    c.word('prev_hash', 64).notNullable().unique();
     c.word('hash', 64).notNullable().unique();
     c.table.index(['client_id', 'id'], 'e3_audit_client');
     c.table.index(['ts'], 'e3_audit_ts');

@@ -28,7 +28,8 @@ export async function appendAudit(
   entry: NewAuditEntry,
 ): Promise<ChainedAuditEntry> {
   await passGate(trx);
-  const last = (await trx(TABLE).orderBy('id', 'desc').first('hash')) as { hash: string } | undefined;
+  // A locking read sees what was committed last, even if this transaction's snapshot is older.
+  const last = (await trx(TABLE).orderBy('id', 'desc').forUpdate().first('hash')) as { hash: string } | undefined;
   const chained: AuditEntry = {
     ts: await database.readClock(trx),
     actorKind: entry.actorKind,
