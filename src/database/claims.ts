@@ -166,7 +166,7 @@ async function take(
   // The names come before the counter: MySQL sees columns that were assigned to their left.
   await trx.raw(
     `UPDATE s3_cloudbackup_runs SET
-       claim_name = ${concat(`'c', claim + 1, '-', ?`)}, claim = claim + 1, status = 'starting', phase = 'starting',
+       claim_name = ${concat(`'c', (claim + 1), '-', ?`)}, claim = claim + 1, status = 'starting', phase = 'starting',
        lease_token = ${concat(`?, '.', uuid`)}, lease_expires_at = ?, last_heartbeat_at = ?, worker_uuid = ?, worker_host = ?,
        engine_version = ?, started_at = COALESCE(started_at, ?), updated_at = ?,
        generation = (SELECT j.generation FROM s3_cloudbackup_jobs j WHERE j.id = s3_cloudbackup_runs.job_id)
