@@ -29,7 +29,7 @@ export async function appendAudit(
 ): Promise<ChainedAuditEntry> {
   await passGate(trx);
   // A locking read sees what was committed last, even if this transaction's snapshot is older.
-  const last = (await trx(TABLE).orderBy('id', 'desc').forUpdate().first('hash')) as { hash: string } | undefined;
+  const last = await trx<AuditRow>(TABLE).orderBy('id', 'desc').forUpdate().first('hash');
   const chained: AuditEntry = {
     ts: await database.readClock(trx),
     actorKind: entry.actorKind,
@@ -42,7 +42,7 @@ export async function appendAudit(
   };
   const prevHash = last?.hash ?? CHAIN_START;
   const hash = auditHash(prevHash, chained);
-  const [id] = (await trx(TABLE).insert({
+  const [id] = await trx<AuditRow>(TABLE).insert({
     ts: chained.ts,
     actor_kind: chained.actorKind,
     actor_id: chained.actorId,
@@ -53,7 +53,7 @@ export async function appendAudit(
     params_json: chained.paramsJson,
     prev_hash: prevHash,
     hash,
-  })) as number[];
+  });
   return { ...chained, id: id ?? 0, prevHash, hash };
 }
 
@@ -74,14 +74,14 @@ export async function listAudit(
   query: { clientId?: number; beforeId?: number; limit?: number } = {},
 ): Promise<AuditPage> {
   const limit = query.limit ?? 50;
-  const rows = (await database
-    .knex(TABLE)
+  const rows = await database
+    .knex<AuditRow>(TABLE)
     .modify((builder) => {
       if (query.clientId !== undefined) void builder.where('client_id', query.clientId);
       if (query.beforeId !== undefined) void builder.where('id', '<', query.beforeId);
     })
     .orderBy('id', 'desc')
-    .limit(limit + 1)) as AuditRow[];
+    .limit(limit + 1);
   const entries = rows.slice(0, limit).map(fromRow);
   return { entries, next: rows.length > limit ? (entries.at(-1)?.id ?? null) : null };
 }
@@ -100,7 +100,7 @@ export async function verifyAudit(database: Database): Promise<AuditVerdict> {
   let head = CHAIN_START;
   let entries = 0;
   for (let afterId = 0; ;) {
-    const rows = (await database.knex(TABLE).where('id', '>', afterId).orderBy('id').limit(PAGE)) as AuditRow[];
+    const rows = await database.knex<AuditRow>(TABLE).where('id', '>', afterId).orderBy('id').limit(PAGE);
     const page = rows.map(fromRow);
     const broken = firstBrokenEntry(page, head);
     if (broken !== null) return { entries: entries + page.length, brokenAt: broken.id, head };

@@ -44,6 +44,24 @@ const entries = {
     data: NOTHING_CHANGED,
     action: 'Correct the fields that are named in the answer.',
   },
+  BAD_REQUEST: {
+    status: 400,
+    what: 'The request cannot be read: it is neither a form nor a JSON object.',
+    data: NOTHING_CHANGED,
+    action: 'Send the fields as a form or as a JSON object, with the content type that says so.',
+  },
+  METHOD_NOT_ALLOWED: {
+    status: 405,
+    what: 'This address does not answer requests with this method.',
+    data: NOTHING_CHANGED,
+    action: 'Use the method that the Allow header of the answer names.',
+  },
+  BODY_TOO_LARGE: {
+    status: 413,
+    what: 'The request is too large.',
+    data: NOTHING_CHANGED,
+    action: 'Send less in one request.',
+  },
   NOT_FOUND: {
     status: 404,
     what: 'There is nothing at this address.',
@@ -275,6 +293,11 @@ const entries = {
     data: 'Backups that lay in this bucket are gone with it.',
     action: 'Tell the support team, or create a job with another bucket.',
   },
+  ERR_DEST_REFUSED: {
+    what: 'The destination storage refused a request for a reason of its own.',
+    data: UNTOUCHED,
+    action: 'Tell the support team the time and the number of the run.',
+  },
   ERR_DEST_NOT_OURS: {
     what: 'The folder in the bucket belongs to another job or installation, or its owner marker is missing or altered.',
     data: 'Nothing was written and nothing was deleted.',
@@ -362,6 +385,16 @@ const entries = {
     data: UNTOUCHED,
     action: 'Nothing: another worker carries on.',
   },
+  ERR_WORKER_STOPPING: {
+    what: 'The worker is being stopped and hands the run back.',
+    data: UNTOUCHED,
+    action: 'Nothing: another worker carries on.',
+  },
+  ERR_YIELDED: {
+    what: 'Maintenance made way for a backup.',
+    data: UNTOUCHED,
+    action: 'Nothing: it continues by itself.',
+  },
   ERR_DISK_FULL: {
     what: 'The disk is full.',
     data: UNTOUCHED,
@@ -427,6 +460,7 @@ const entries = {
     action: 'Run bin/migrate.',
   },
   ERR_DATABASE_UNREACHABLE: {
+    status: 503,
     what: 'The database cannot be reached.',
     data: UNTOUCHED,
     action: 'Check that it runs and that host, user and password are right.',
