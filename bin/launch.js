@@ -16,12 +16,12 @@ export async function launch(launcherUrl) {
   const fromSource = existsSync(source);
 
   // Node 22.18 is the first that runs .ts files without a flag.
-  const needed = fromSource ? [22, 18] : [22, 15];
+  const needed = fromSource ? { major: 22, minor: 18 } : { major: 22, minor: 15 };
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-  if (major < needed[0] || (major === needed[0] && minor < needed[1])) {
+  if (major < needed.major || (major === needed.major && minor < needed.minor)) {
     const name = relative(root, launcher);
     stop(
-      `${name} needs Node ${needed.join('.')} or newer, and this is ${process.versions.node}. ` +
+      `${name} needs Node ${needed.major}.${needed.minor} or newer, and this is ${process.versions.node}. ` +
         (fromSource
           ? `Run "npm install" once, then "node_modules/.bin/node ${name}".`
           : 'Install Node 24 LTS, and start it with that one.'),

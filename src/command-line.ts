@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { inspect, parseArgs } from 'node:util';
 import { toolVersions, packageVersion, type ToolName } from './engines/tools.ts';
 import { BackupError, isBackupError } from './errors/backup-error.ts';
@@ -123,7 +124,8 @@ export function parseCommandLine<const Options extends CommandOptions>(
       ),
     });
   } catch (error) {
-    throw wrong(firstSentence(error));
+    // Node adds advice on how to write positionals, which is rarely what was meant.
+    throw wrong(firstSentence(error).split(/(?<=\.) /)[0] ?? '');
   }
 
   const values: Record<string, unknown> = {};
@@ -230,17 +232,26 @@ function drained(stream: NodeJS.WriteStream): Promise<void> {
   });
 }
 
+/** Within this time, further signals are the same wish: Ctrl-C reaches a process from the terminal and again through npm. */
+const SAME_WISH_MS = 1000;
+
 /**
- * Aborts at the first SIGINT or SIGTERM, for executables that stop gracefully. A second one ends the process at once.
+ * Aborts at the first SIGINT, SIGTERM or SIGHUP, and when the process that forked this one is gone, for executables that
+ * stop gracefully. A second signal, later than a second after the first, ends the process at once.
  * Call it once; without it, signals act as usual.
  */
-export function stopSignal(): AbortSignal {
+export function stopSignal(clock: () => number = Date.now): AbortSignal {
   const controller = new AbortController();
+  let firstAt = 0;
   const stop = (signal: NodeJS.Signals): void => {
-    if (controller.signal.aborted) process.exit(signal === 'SIGINT' ? 130 : 143);
-    controller.abort(signal);
+    if (!controller.signal.aborted) {
+      firstAt = clock();
+      controller.abort(signal);
+    } else if (clock() - firstAt > SAME_WISH_MS) {
+      process.exit(128 + constants.signals[signal]);
+    }
   };
-  process.on('SIGINT', stop);
-  process.on('SIGTERM', stop);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
+  process.once('disconnect', () => controller.abort('disconnect'));
   return controller.signal;
 }

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { stripVTControlCharacters } from 'node:util';
 
 /** One clear sentence for the operator, with a code of src/errors/catalogue.ts. */
 export class ToolError extends Error {
@@ -143,10 +144,13 @@ export function saysDiskFull(output) {
  * @param {string} output
  */
 export function errorLine(output) {
-  const lines = output
+  const lines = stripVTControlCharacters(output)
     .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '');
-  const telling = lines.filter((line) => /^(npm )?(error|err!|fatal|go:|e:)/i.test(line));
-  return (telling.at(-1) ?? lines.at(-1) ?? 'it said nothing').slice(0, 300);
+    .map((line) => line.replace(/^[\s│]+|\s+$/g, ''))
+    .filter((line) => /[a-z]/i.test(line) && !/^error:$/i.test(line));
+  const telling = lines.filter((line) => /^"?(npm )?(error|err!|fatal|go:|e:)/i.test(line));
+  const line = telling.at(-1) ?? lines.at(-1) ?? 'it said nothing';
+  // `go … -json` puts a whole text into one JSON string: its first line says enough.
+  const first = line.replace(/^"Error": "/, '').split('\\n', 1)[0] ?? '';
+  return first.replace(/[\s.,"]+$/, '').slice(0, 300);
 }
