@@ -1,5 +1,8 @@
 import type { ErrorCode } from '../errors/catalogue.ts';
 import type { TransferProgress } from '../engines/port.ts';
+import type { DatabaseView, PointView } from '../layout/explain.ts';
+
+export type { DatabaseView, LivePointState, PointView, RunView } from '../layout/explain.ts';
 
 /**
  * What a backup run needs of the database. The protocol (`run.ts`) knows nothing of SQL: src/database implements this port, the
@@ -55,40 +58,6 @@ export interface RunLedger {
    * True when a heartbeat of this claim was answered within the lease. No delete is ever sent while it is false.
    */
   heartbeatConfirmed(): boolean;
-}
-
-/** One row of the job's runs, as far as the index check needs it. */
-export interface RunView {
-  readonly run: string;
-  /** The highest claim number this run has had. */
-  readonly claim: number;
-  readonly terminal: boolean;
-  /** A point of this run exists or existed, in whatever state (pruned ones count). */
-  readonly hadPoint: boolean;
-}
-
-export type LivePointState = 'kept' | 'marked' | 'deleting';
-
-/** One restore point, as the database has it. */
-export interface PointView {
-  /** The point's uuid. */
-  readonly point: string;
-  readonly run: string;
-  /** `c<number>-<8 hex>` of the claim whose manifest it is. */
-  readonly claim: string;
-  readonly generation: number;
-  readonly state: LivePointState;
-  /** Nothing of the source was carried, failed or unread. */
-  readonly complete: boolean;
-  /** Relative to the job's prefix: `manifests/<run>.<claim>.json`. */
-  readonly manifestKey: string;
-  /** SHA-256 in hex of the manifest's bytes. */
-  readonly manifestSha256: string;
-}
-
-export interface DatabaseView {
-  readonly runs: ReadonlyMap<string, RunView>;
-  readonly points: readonly PointView[];
 }
 
 export interface HeldPoints {

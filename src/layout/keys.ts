@@ -76,7 +76,8 @@ export const okKey = (run: string, claim: string): string => `${MANIFESTS_FOLDER
 export const tombstoneKey = (run: string, claim: string): string => `${MANIFESTS_FOLDER}${run}.${claim}.pruned`;
 
 export type ParsedKey =
-  | { readonly kind: 'owner' | 'crypt_keys' }
+  | { readonly kind: 'owner' }
+  | { readonly kind: 'crypt_keys' }
   | { readonly kind: 'file'; readonly run: string; readonly claim: string; readonly name: string }
   | { readonly kind: 'archive'; readonly run: string; readonly claim: string; readonly part: number }
   | { readonly kind: 'chunk'; readonly run: string; readonly claim: string; readonly hash: string }
