@@ -352,6 +352,16 @@ const entries = {
     data: UNTOUCHED,
     action: 'Nothing, if it happens rarely; otherwise schedule the job less often.',
   },
+  ERR_SLOT_MISSED: {
+    what: 'The scheduled run was skipped because it was missed and the job does not catch up.',
+    data: UNTOUCHED,
+    action: 'Start a run by hand, or let the job catch up missed runs.',
+  },
+  ERR_SCHEDULE_INVALID: {
+    what: 'The schedule of the job is not valid, so no further runs are planned.',
+    data: UNTOUCHED,
+    action: 'Open the job and save its schedule again.',
+  },
   ERR_WORKER_LOST: {
     what: 'The worker that carried out the run was lost, and no attempts are left.',
     data: UNTOUCHED,
@@ -361,6 +371,11 @@ const entries = {
     what: 'The run waited too long for a worker or agent.',
     data: UNTOUCHED,
     action: 'Check that a worker is running.',
+  },
+  ERR_AGENT_OFFLINE: {
+    what: 'The agent of this job was offline for too long.',
+    data: UNTOUCHED,
+    action: 'Check that the computer is on and its agent is running, then run the job again.',
   },
   ERR_CANCELLED: { what: 'The run was cancelled.', data: UNTOUCHED, action: 'Run the job again when you want to.' },
   ERR_RCLONE_START: {
