@@ -1,4 +1,4 @@
-import { cpSync, rmSync } from 'node:fs';
+import { renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildCss } from './css.js';
 import { findNode, installDependencies } from './dependencies.js';
@@ -13,14 +13,14 @@ async function build() {
   await installDependencies();
   await buildCss();
   say('Compiling to dist/');
-  const fresh = join(root, `dist.${process.pid}`);
+  const fresh = join(root, 'node_modules', `.dist-${process.pid}`);
   try {
     const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
     const args = [tsc, '--project', 'tsconfig.build.json', '--outDir', fresh];
     const { code } = await run(await findNode(), args, { cwd: root, show: true, doing: 'compiling' });
     if (code !== 0) throw new ToolError('ERR_TOOL_WRONG', 'The sources do not compile; the lines above say where.');
     rmSync(join(root, 'dist'), { recursive: true, force: true });
-    cpSync(fresh, join(root, 'dist'), { recursive: true });
+    renameSync(fresh, join(root, 'dist'));
   } finally {
     rmSync(fresh, { recursive: true, force: true });
   }

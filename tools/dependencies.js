@@ -1,17 +1,12 @@
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './place.js';
-import { diskFull, errorLine, explained, run, say, saysDiskFull, ToolError } from './terminal.js';
+import { diskFull, errorLine, run, say, saysDiskFull, ToolError } from './terminal.js';
 
 const modules = join(root, 'node_modules');
-// Says for which lock the packages were installed. Times of files say nothing after a checkout.
-const stamp = join(modules, '.e3-installed');
-
 /** Installs the packages of the lock, unless just these are installed. Writes neither package.json nor the lock. */
 export async function installDependencies() {
-  const wanted = digest();
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
+  if (areInstalled()) return;
   say('Installing dependencies with npm (about 40 s the first time)');
   const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
   // `npm ci` refuses a lock that lacks the optional packages of other platforms; `install` takes the same versions from it.
@@ -28,20 +23,31 @@ export async function installDependencies() {
       `npm could not install the dependencies (${errorLine(output)}). Check the network and npm's registry, then run this again.`,
     );
   }
-  try {
-    mkdirSync(modules, { recursive: true });
-    writeFileSync(stamp, wanted);
-  } catch (error) {
-    throw explained(error, modules);
-  }
 }
 
-function digest() {
-  const { dependencies, devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-  const hash = createHash('sha256').update(JSON.stringify({ dependencies, devDependencies }));
-  const lock = join(root, 'package-lock.json');
-  if (existsSync(lock)) hash.update(readFileSync(lock));
-  return `${hash.digest('hex')}\n`;
+/** Compares the lock with the record that npm itself keeps. Times of files say nothing after a checkout. */
+function areInstalled() {
+  const manifest = read('package.json');
+  const lock = read('package-lock.json');
+  const installed = read('node_modules/.package-lock.json');
+  if (!manifest || !lock || !installed) return false;
+  const { '': top, ...wanted } = lock.packages;
+  for (const kind of ['dependencies', 'devDependencies']) {
+    if (JSON.stringify(top[kind]) !== JSON.stringify(manifest[kind])) return false;
+  }
+  return Object.entries(wanted).every(([path, { version, optional, devOptional, peer }]) => {
+    const present = installed.packages[path];
+    // Optional packages are there or not, as the platform is; peers likewise, as npm decides.
+    return present ? present.version === version : Boolean(optional || devOptional || peer);
+  });
+}
+
+/**
+ * @param {string} path
+ * @returns {any} null when there is no such file
+ */
+function read(path) {
+  return existsSync(join(root, path)) ? JSON.parse(readFileSync(join(root, path), 'utf8')) : null;
 }
 
 /**
