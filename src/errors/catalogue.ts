@@ -501,6 +501,11 @@ const entries = {
     data: NOTHING_CHANGED,
     action: 'Choose another folder with --data-dir, or give this user the right to write it.',
   },
+  ERR_DATA_DIR_LOCKED: {
+    what: 'The data folder is in use by another start of the same program.',
+    data: NOTHING_CHANGED,
+    action: 'Stop that one first, or choose another folder with --data-dir.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof entries;
