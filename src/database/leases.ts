@@ -55,6 +55,25 @@ export async function renewLease(database: Database, lease: Lease, leaseMs: numb
   };
 }
 
+/** What is asked of the runs that a worker owns, by lease token: one query for all of them, every other second. */
+export async function readRequests(database: Database, workerUuid: string): Promise<Map<string, HeartbeatAnswer>> {
+  const rows = (await database
+    .knex('s3_cloudbackup_runs')
+    .where('worker_uuid', workerUuid)
+    .whereIn('status', [...ownedStatuses])
+    .select('lease_token', 'cancel_requested', 'cancel_forced', 'yield_requested')) as Record<string, unknown>[];
+  return new Map(
+    rows.map((row) => [
+      String(row['lease_token']),
+      {
+        cancelRequested: Boolean(row['cancel_requested']),
+        cancelForced: Boolean(row['cancel_forced']),
+        yieldRequested: Boolean(row['yield_requested']),
+      },
+    ]),
+  );
+}
+
 export interface RunProgress {
   readonly phase: string;
   readonly bytesTotal: number;

@@ -1,6 +1,6 @@
 import type { ClaimedRun } from '../database/claims.ts';
 import { isUnreachable, type Database } from '../database/connect.ts';
-import { renewLease, type Lease } from '../database/leases.ts';
+import { renewLease, type HeartbeatAnswer, type Lease } from '../database/leases.ts';
 import { renewHolds } from '../database/restore-points.ts';
 import { BackupError } from '../errors/backup-error.ts';
 
@@ -53,6 +53,14 @@ export class ActiveRun {
   /** A heartbeat was answered within the lease: only then may anything be deleted. */
   heartbeatConfirmed(): boolean {
     return !this.signal.aborted && this.#clock() - this.#confirmedAt < this.#leaseMs;
+  }
+
+  /** Does what is asked of the run. */
+  obey(request: HeartbeatAnswer): void {
+    if (request.cancelRequested)
+      this.stop(new BackupError('ERR_CANCELLED', undefined, { details: { forced: request.cancelForced } }));
+    else if (request.yieldRequested && (this.run.kind === 'validation' || this.run.kind === 'maintenance'))
+      this.stop(new BackupError('ERR_YIELDED'));
   }
 
   /**

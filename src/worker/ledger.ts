@@ -1,0 +1,221 @@
+import type {
+  BackupEvent,
+  CommitRequest,
+  DatabaseView,
+  HeldPoints,
+  NewPoint,
+  PointView,
+  RunLedger,
+  RunProgress,
+} from '../backup/ledger.ts';
+import { commitPoint, freezeRetention } from '../database/commit.ts';
+import { isUnreachable, type Database } from '../database/connect.ts';
+import { appendEvents } from '../database/events.ts';
+import {
+  holdNewestPoint,
+  insertPoint,
+  jobRuns,
+  livePoints,
+  releaseHolds,
+  type Hold,
+  type NewPointRow,
+  type PointRow,
+} from '../database/restore-points.ts';
+import type { WorkerJob } from '../database/worker-jobs.ts';
+import { toDatabaseTime } from '../database/times.ts';
+import { BackupError } from '../errors/backup-error.ts';
+import { event, type EventParams, type MessageId, type RunEvent } from '../events/catalogue.ts';
+import type { Logger } from '../log.ts';
+import type { ActiveRun } from './active-run.ts';
+import { RunReporter } from './run-reporter.ts';
+
+export interface LedgerOptions {
+  readonly database: Database;
+  readonly active: ActiveRun;
+  readonly job: WorkerJob;
+  readonly reporter: RunReporter;
+  readonly log: Logger;
+  /** Events and notices that end the run, inside of the commit's transaction. */
+  readonly closing: (request: CommitRequest) => readonly RunEvent[];
+  readonly notify: (trx: Parameters<typeof appendEvents>[0], status: 'success' | 'warning') => Promise<void>;
+}
+
+/** The ledger of one claim on our database: what a backup run reads and writes, conditional on its lease. */
+export class SqlLedger implements RunLedger {
+  readonly #options: LedgerOptions;
+
+  constructor(options: LedgerOptions) {
+    this.#options = options;
+  }
+
+  get signal(): AbortSignal {
+    return this.#options.active.signal;
+  }
+
+  async view(runs: readonly string[]): Promise<DatabaseView> {
+    const { database, job } = this.#options;
+    return await reachable(async () => {
+      // Points first: a point that is committed in between shows up with its run at least.
+      const points = await livePoints(database, job.id);
+      const rows = await jobRuns(database, job.id, [...new Set([...runs, ...points.map((point) => point.runUuid)])]);
+      return {
+        points: points.map(toPointView),
+        runs: new Map(
+          rows.map((row) => [
+            row.uuid,
+            { run: row.uuid, claim: row.claim, terminal: row.terminal, hadPoint: row.hadPoint },
+          ]),
+        ),
+      };
+    });
+  }
+
+  async takeHolds(): Promise<HeldPoints> {
+    const { database, active, job } = this.#options;
+    return await reachable(async () => {
+      await this.#giveBack();
+      const request = { jobId: job.id, runUuid: active.run.uuid, purpose: 'base' as const, ttlMs: active.leaseMs * 4 };
+      const base = await holdNewestPoint(database, request);
+      if (base) active.watchHolds([base.token]);
+      const reference =
+        base === null || base.point.complete
+          ? base
+          : await holdNewestPoint(database, { ...request, completeOnly: true });
+      if (reference && reference !== base) active.watchHolds([reference.token]);
+      return { base: toView(base), reference: toView(reference) };
+    });
+  }
+
+  async releaseHolds(): Promise<void> {
+    await reachable(async () => await this.#giveBack());
+  }
+
+  async #giveBack(): Promise<void> {
+    const tokens = this.#options.active.forgetHolds();
+    if (tokens.length > 0) await this.#options.database.transaction(async (trx) => await releaseHolds(trx, tokens));
+  }
+
+  async adopt(point: NewPoint): Promise<'adopted' | 'known' | 'lost'> {
+    const { database, active, job } = this.#options;
+    return await reachable(async () => {
+      const [run] = await jobRuns(database, job.id, [point.run]);
+      if (run === undefined) return 'lost';
+      if (run.hadPoint) return 'known';
+      return await database.transaction(async (trx) => {
+        const owned: unknown = await trx('s3_cloudbackup_runs')
+          .where({ id: active.run.id, lease_token: active.lease.token })
+          .select('id')
+          .first();
+        if (owned === undefined) return 'lost';
+        const inserted = await insertPoint(database, trx, {
+          ...this.#row(point, run.id, 0),
+          status: point.complete ? 'success' : 'warning',
+        });
+        if (!inserted) return 'known';
+        if (point.frozen) await freezeRetention(database, trx, job.id, 'rolled_forward', point.run);
+        await appendEvents(trx, database, run.id, [event('POINT_ADOPTED', { run: point.run, claim: point.claim })]);
+        return 'adopted';
+      });
+    });
+  }
+
+  async commit(request: CommitRequest): Promise<'committed' | 'lost'> {
+    const { database, active, job, reporter } = this.#options;
+    const holds = active.forgetHolds();
+    try {
+      const outcome = await reachable(async () => {
+        await reporter.flush();
+        return await commitPoint(database, job, {
+          lease: active.lease,
+          status: request.status,
+          point: { ...this.#row(request.point, active.run.id, request.statistics.bytesCopied), status: request.status },
+          freezeReason: request.freeze?.reason ?? null,
+          stats: { ...request.statistics },
+          holds,
+          also: async (trx) => {
+            await appendEvents(trx, database, active.run.id, [
+              ...request.events.map(toRunEvent),
+              ...this.#options.closing(request),
+            ]);
+            await this.#options.notify(trx, request.status);
+          },
+        });
+      });
+      return outcome;
+    } catch (error) {
+      active.watchHolds(holds);
+      throw error;
+    }
+  }
+
+  progress(progress: RunProgress): void {
+    this.#options.reporter.progress(progress);
+  }
+
+  event(given: BackupEvent): void {
+    this.#options.reporter.event(toRunEvent(given));
+  }
+
+  heartbeatConfirmed(): boolean {
+    return this.#options.active.heartbeatConfirmed();
+  }
+
+  #row(point: NewPoint, runId: number, addedBytes: number): Omit<NewPointRow, 'status'> {
+    const { job } = this.#options;
+    return {
+      clientId: job.clientId,
+      jobId: job.id,
+      runId,
+      runUuid: point.run,
+      generation: point.generation,
+      claimName: point.claim,
+      manifestKey: point.manifestKey,
+      manifestSha256: point.manifestSha256,
+      complete: point.complete,
+      frozen: point.frozen,
+      files: point.files,
+      bytes: point.bytes,
+      stored: point.stored,
+      carried: point.carried,
+      failed: point.failed,
+      addedBytes,
+      destination: { bucketId: job.bucketId, bucket: job.bucketName, prefix: job.prefix },
+      createdAt: toDatabaseTime(Date.parse(point.createdAt)),
+    };
+  }
+}
+
+function toRunEvent(given: BackupEvent): RunEvent {
+  // The protocol's events are catalogue events of the same name; their params are checked by the catalogue's own tests.
+  return (event as (id: MessageId, params: EventParams<MessageId>) => RunEvent)(
+    given.code as MessageId,
+    given.params as EventParams<MessageId>,
+  );
+}
+
+function toView(hold: Hold | null): PointView | null {
+  return hold === null ? null : toPointView(hold.point);
+}
+
+function toPointView(point: PointRow): PointView {
+  return {
+    point: point.uuid,
+    run: point.runUuid,
+    claim: point.claimName,
+    generation: point.generation,
+    state: point.state === 'marked' || point.state === 'deleting' ? point.state : 'kept',
+    complete: point.complete,
+    manifestKey: point.manifestKey,
+    manifestSha256: point.manifestSha256,
+  };
+}
+
+/** An outage becomes ERR_DATABASE_UNREACHABLE, which the protocol waits out. */
+export async function reachable<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (isUnreachable(error)) throw new BackupError('ERR_DATABASE_UNREACHABLE', undefined, { cause: error });
+    throw error;
+  }
+}
