@@ -147,7 +147,13 @@ export class S3Connection {
       { service: 's3', region: this.#access.region || 'us-east-1', method: request.method, path, headers },
       { accessKeyId: this.#access.accessKey, secretAccessKey: this.#access.secretKey },
     );
-    return signed.headers as Record<string, string>;
+    // Servers sign what metadata says, which is UTF-8; Node writes header text as Latin-1.
+    return Object.fromEntries(
+      Object.entries(signed.headers ?? {}).map(([name, value]) => [
+        name,
+        /^[\x20-\x7e]*$/.test(String(value)) ? String(value) : Buffer.from(String(value), 'utf8').toString('latin1'),
+      ]),
+    );
   }
 
   /** A clock that is off by more than some minutes invalidates every signature; the server's own `Date` says by how much. */

@@ -88,6 +88,7 @@ function codeOf(failure: S3Failure): ErrorCode {
   ) {
     return 'ERR_DEST_AUTH';
   }
+  if (failure.code === 'MalformedAnswer') return 'ERR_DEST_REFUSED';
   if (failure.status === 408 || (failure.status >= 500 && failure.status !== 501)) return 'ERR_S3_PREFLIGHT_NETWORK';
   return 'ERR_DEST_REFUSED';
 }

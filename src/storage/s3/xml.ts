@@ -90,10 +90,13 @@ export function parseDeleteErrors(xml: string): { key: string; code: string }[] 
   return errors;
 }
 
-/** Text of the elements directly below the root. A copy may fail after the status line said 200: then the root is `Error`. */
-export function parseFlat(xml: string, root: string): Map<string, string> {
+/**
+ * Text of the elements directly below the root, whose name differs among servers. A copy may fail after the status line said 200: then
+ * the root is `Error`, which is thrown.
+ */
+export function parseFlat(xml: string): Map<string, string> {
   const texts = new Map<string, string>();
-  walk(xml, root, { close: (path, text) => void texts.set(path, text) });
+  walk(xml, null, { close: (path, text) => void texts.set(path, text) });
   return texts;
 }
 
@@ -115,7 +118,7 @@ interface Visitor {
   close(path: string, text: string): void;
 }
 
-function walk(xml: string, root: string, visitor: Visitor): void {
+function walk(xml: string, root: string | null, visitor: Visitor): void {
   const parser = new SaxesParser();
   const stack: string[] = [];
   let text = '';
@@ -126,7 +129,7 @@ function walk(xml: string, root: string, visitor: Visitor): void {
   parser.on('opentag', ({ name }) => {
     if (stack.length === 0 && name !== root) {
       if (name === 'Error') throw new S3Failure(500, parseError(xml).code || 'InternalError', parseError(xml).message);
-      throw new S3Failure(502, 'MalformedAnswer', `expected ${root}, found ${name}`);
+      if (root !== null) throw new S3Failure(502, 'MalformedAnswer', `expected ${root}, found ${name}`);
     }
     stack.push(name);
     path = stack.slice(1).join('/');
