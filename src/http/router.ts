@@ -1,0 +1,111 @@
+import { join } from 'node:path';
+import express, { type Request, type Response, type Router } from 'express';
+import helmet from 'helmet';
+import { packageRoot } from '../engines/tools.ts';
+import { BackupError } from '../errors/backup-error.ts';
+import { describeError } from '../log.ts';
+import { sendFailure } from './answer.ts';
+import { apiRouter } from './api.ts';
+import type { Caller, Endpoint } from './endpoint.ts';
+import { healthHandler } from './health.ts';
+import { queryFields } from './input.ts';
+import { formerAddress } from './old-addresses.ts';
+import type { Page } from './page.ts';
+import { createPageHandler, type Area } from './show-page.ts';
+import type { Portal } from './portal.ts';
+import { themeSheet } from './theme.ts';
+
+export interface RouterParts {
+  readonly endpoints: readonly Endpoint[];
+  readonly pages: readonly Page[];
+  /** Whose endpoints and pages this router has. */
+  readonly callers: readonly Caller[];
+  /** Where admin pages lie below the router: `/admin` beside the clients' pages, '' when the router is for admins alone. */
+  readonly adminPath: string;
+}
+
+/**
+ * Everything below the place where a host mounts us: `/api/<name>`, pages, `/assets`, `/theme.css`, `/health`, and the addresses of
+ * the predecessors. A plain Express router: it works in any Express 5 app, under any path.
+ */
+export function portalRouter(portal: Portal, parts: RouterParts): Router {
+  const router = express.Router();
+  const area: Area = { base: (request) => portal.options.basePath + request.baseUrl, adminPath: parts.adminPath };
+  const ours = <Part extends { caller: Caller }>(list: readonly Part[]): Part[] =>
+    list.filter((part) => parts.callers.includes(part.caller));
+  const pages = ours(parts.pages);
+  const pageHandler = createPageHandler(portal, pages, area);
+
+  router.use(secureHeaders(portal));
+  router.get('/health', healthHandler(portal));
+  router.use('/assets', assets());
+  router.get('/theme.css', (request, response) => {
+    response
+      .set('Cache-Control', 'private, max-age=300')
+      .type('css')
+      .send(themeSheet(portal.host.theme(request)));
+  });
+  router.use('/api', apiRouter(portal, ours(parts.endpoints)), (_request, response) => {
+    response.set('Cache-Control', 'no-store');
+    sendFailure(response, new BackupError('NOT_FOUND'), portal.newId());
+  });
+  for (const file of ['index.php', 'addonmodules.php']) {
+    router.get(`/${file}`, (request, response, next) => {
+      const former = formerAddress(file, queryFields(request));
+      if (former === null || !parts.callers.includes(former.area)) next();
+      else response.redirect(301, area.base(request) + (former.area === 'admin' ? parts.adminPath : '') + former.path);
+    });
+  }
+  for (const page of pages) {
+    const path = page.caller === 'admin' ? parts.adminPath + (page.path === '/' ? '' : page.path) : page.path;
+    router.get(path === '' ? '/' : path, pageHandler.show(page));
+  }
+  if (!pages.some((page) => page.path === '/' && (page.caller === 'client' || parts.adminPath === ''))) {
+    router.get('/', pageHandler.start);
+  }
+  router.use(pageHandler.missing);
+  router.use((error: unknown, _request: Request, response: Response, next: (error: unknown) => void) => {
+    portal.log.error('request failed outside of a handler', { error: describeError(error) });
+    if (response.headersSent) next(error);
+    else response.status(500).type('text').send('Something went wrong on our side.');
+  });
+  return router;
+}
+
+/** Scripts, styles, pictures and requests from this portal only. HSTS and cookies are left to the host, whose domain it is. */
+function secureHeaders(portal: Portal): express.RequestHandler {
+  const stylesheetOrigins = portal.options.styleOrigins;
+  return helmet({
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: {
+        defaultSrc: ["'self'"],
+        baseUri: ["'none'"],
+        connectSrc: ["'self'"],
+        fontSrc: ["'self'", ...stylesheetOrigins],
+        formAction: ["'self'"],
+        frameAncestors: ["'self'"],
+        imgSrc: ["'self'", 'data:'],
+        objectSrc: ["'none'"],
+        scriptSrc: ["'self'"],
+        scriptSrcAttr: ["'none'"],
+        styleSrc: ["'self'", ...stylesheetOrigins],
+      },
+    },
+    strictTransportSecurity: false,
+    crossOriginEmbedderPolicy: false,
+    referrerPolicy: { policy: 'same-origin' },
+  });
+}
+
+/** public/, public as its name says. An address with `?v=` names one content for ever. */
+function assets(): express.RequestHandler {
+  return express.static(join(packageRoot(), 'public'), {
+    index: false,
+    dotfiles: 'ignore',
+    setHeaders: (response) => {
+      const named = /[?&]v=/.test((response as Response).req.originalUrl);
+      response.setHeader('Cache-Control', named ? 'public, max-age=31536000, immutable' : 'public, max-age=300');
+    },
+  });
+}
