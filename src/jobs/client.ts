@@ -29,6 +29,8 @@ export interface JobService {
   list(query?: { cursor?: string | undefined; limit?: number | undefined }): Promise<ListPage<JobCard>>;
   /** @throws BackupError `JOB_NOT_FOUND` */
   get(jobId: string): Promise<{ job: JobView; source: SourceView }>;
+  /** As in `list`: with its last run and its strip, for the job's own page. @throws BackupError `JOB_NOT_FOUND` */
+  card(jobId: string): Promise<JobCard>;
   /** @throws BackupError `INVALID_INPUT`, `BUCKET_NOT_FOUND`, `PREFIX_TAKEN`, `SOURCE_IS_DESTINATION`, `HOST_NOT_ALLOWED`, `ERR_HOST_UNKNOWN`, `ERR_SOURCE_CONFIG`, `ERR_NOT_AVAILABLE`, `SERVICE_SUSPENDED` */
   create(job: NewJob): Promise<{ jobId: string }>;
   /** Absent fields stay; blank secrets keep what is stored. @throws as `create`, `JOB_NOT_FOUND`, `LAYOUT_FIXED` */
