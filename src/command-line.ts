@@ -213,16 +213,22 @@ function asBackupError(error: unknown): BackupError {
 }
 
 function systemCode(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  return textOf(error, 'code');
 }
 
 function systemPath(error: unknown): string {
-  return error instanceof Error && 'path' in error && typeof error.path === 'string' ? error.path : process.cwd();
+  return textOf(error, 'path') ?? process.cwd();
 }
 
 function firstSentence(error: unknown): string {
-  const line = (error instanceof Error ? error.message : String(error)).split('\n', 1)[0] ?? '';
+  const line = (textOf(error, 'message') ?? String(error)).split('\n', 1)[0] ?? '';
   return /[.!?]$/.test(line) ? line : `${line}.`;
+}
+
+// By shape, not by class: an error can come from another realm.
+function textOf(error: unknown, key: 'message' | 'code' | 'path'): string | undefined {
+  const value: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, key) : undefined;
+  return typeof value === 'string' ? value : undefined;
 }
 
 function drained(stream: NodeJS.WriteStream): Promise<void> {
