@@ -22,17 +22,18 @@ export function parseListing(xml: string): ListingPage {
   const folders: string[] = [];
   let entry = { key: '', size: '', etag: '', modified: '' };
   walk(xml, 'ListBucketResult', {
-    open(path) {
-      if (path === 'Contents') entry = { key: '', size: '', etag: '', modified: '' };
+    open(name, parent) {
+      if (name === 'Contents' && parent === '') raw.push((entry = { key: '', size: '', etag: '', modified: '' }));
     },
-    close(path, text) {
-      if (path === 'Contents/Key') entry.key = text;
-      else if (path === 'Contents/Size') entry.size = text;
-      else if (path === 'Contents/ETag') entry.etag = text;
-      else if (path === 'Contents/LastModified') entry.modified = text;
-      else if (path === 'Contents') raw.push(entry);
-      else if (path === 'CommonPrefixes/Prefix') folders.push(text);
-      else if (!path.includes('/')) single.set(path, text);
+    close(name, parent, text) {
+      if (parent === 'Contents') {
+        if (name === 'Key') entry.key = text;
+        else if (name === 'Size') entry.size = text;
+        else if (name === 'ETag') entry.etag = text;
+        else if (name === 'LastModified') entry.modified = text;
+      } else if (parent === 'CommonPrefixes') {
+        if (name === 'Prefix') folders.push(text);
+      } else if (parent === '') single.set(name, text);
     },
   });
   const decode = single.get('EncodingType') === 'url' ? decodeListed : (text: string): string => text;
@@ -64,9 +65,10 @@ export function parseError(xml: string): { code: string; message: string } {
   if (!xml.includes('<Error')) return error;
   try {
     walk(xml, 'Error', {
-      close(path, text) {
-        if (path === 'Code') error.code = text;
-        else if (path === 'Message') error.message = text;
+      close(name, parent, text) {
+        if (parent !== '') return;
+        if (name === 'Code') error.code = text;
+        else if (name === 'Message') error.message = text;
       },
     });
   } catch {
@@ -81,10 +83,10 @@ export function parseDeleteErrors(xml: string): { key: string; code: string }[] 
   let key = '';
   let code = '';
   walk(xml, 'DeleteResult', {
-    close(path, text) {
-      if (path === 'Error/Key') key = text;
-      else if (path === 'Error/Code') code = text;
-      else if (path === 'Error') errors.push({ key, code });
+    close(name, parent, text) {
+      if (parent === '' && name === 'Error') errors.push({ key, code });
+      else if (parent === 'Error' && name === 'Key') key = text;
+      else if (parent === 'Error' && name === 'Code') code = text;
     },
   });
   return errors;
@@ -96,7 +98,7 @@ export function parseDeleteErrors(xml: string): { key: string; code: string }[] 
  */
 export function parseFlat(xml: string): Map<string, string> {
   const texts = new Map<string, string>();
-  walk(xml, null, { close: (path, text) => void texts.set(path, text) });
+  walk(xml, null, { close: (name, parent, text) => void (parent === '' && texts.set(name, text)) });
   return texts;
 }
 
@@ -113,35 +115,32 @@ export function escapeXml(text: string): string {
 }
 
 interface Visitor {
-  open?(path: string): void;
-  /** Path below the root (`Contents/Key`) and the element's text. */
-  close(path: string, text: string): void;
+  /** An element below the root begins; `parent` is the element that holds it, empty directly below the root. */
+  open?(name: string, parent: string): void;
+  /** It ends; `text` is what stands directly in it. */
+  close(name: string, parent: string, text: string): void;
 }
 
+/** Walks an answer, which is never deeper than entry and field; called for every object of every listing, so it allocates little. */
 function walk(xml: string, root: string | null, visitor: Visitor): void {
   const parser = new SaxesParser();
   const stack: string[] = [];
   let text = '';
-  let path = '';
+  const parent = (): string => (stack.length > 2 ? (stack[stack.length - 2] ?? '') : '');
   parser.on('error', (error) => {
     throw error;
   });
   parser.on('opentag', ({ name }) => {
-    if (stack.length === 0 && name !== root) {
-      if (name === 'Error') throw new S3Failure(500, parseError(xml).code || 'InternalError', parseError(xml).message);
-      if (root !== null) throw new S3Failure(502, 'MalformedAnswer', `expected ${root}, found ${name}`);
-    }
+    if (stack.length === 0 && name !== root) refuseRoot(name, root, xml);
     stack.push(name);
-    path = stack.slice(1).join('/');
     text = '';
-    visitor.open?.(path);
+    if (stack.length > 1) visitor.open?.(name, parent());
   });
   parser.on('text', (part) => (text += part));
   parser.on('cdata', (part) => (text += part));
-  parser.on('closetag', () => {
-    if (stack.length > 1) visitor.close(path, text);
+  parser.on('closetag', ({ name }) => {
+    if (stack.length > 1) visitor.close(name, parent(), text);
     stack.pop();
-    path = stack.slice(1).join('/');
     text = '';
   });
   try {
@@ -150,7 +149,11 @@ function walk(xml: string, root: string | null, visitor: Visitor): void {
     if (error instanceof S3Failure) throw error;
     throw new S3Failure(502, 'MalformedAnswer', 'the answer is not well-formed XML', { cause: error });
   }
-  if (!xml.includes('<')) throw new S3Failure(502, 'MalformedAnswer', 'the answer is empty');
+}
+
+function refuseRoot(name: string, root: string | null, xml: string): void {
+  if (name === 'Error') throw new S3Failure(500, parseError(xml).code || 'InternalError', parseError(xml).message);
+  if (root !== null) throw new S3Failure(502, 'MalformedAnswer', `expected ${root}, found ${name}`);
 }
 
 /** `encoding-type=url`: percent-encoded UTF-8, a space as `%20` or `+`. */
