@@ -60,6 +60,8 @@ async function createJobs(knex: Knex): Promise<void> {
     c.flag('catch_up', 1);
     c.int('start_jitter_seconds').notNullable().defaultTo(0);
     c.int('overdue_grace_seconds').notNullable().defaultTo(3600);
+    /** By when the next good restore point is promised; null: none is. */
+    c.time('good_by');
     c.time('overdue_since');
     c.flag('encryption_enabled');
     c.flag('compression_enabled');
@@ -99,6 +101,7 @@ async function createJobs(knex: Knex): Promise<void> {
     c.table.index(['client_id', 'status', 'id'], 'e3_jobs_client');
     c.table.index(['dest_bucket_id'], 'e3_jobs_bucket');
     c.table.index(['status', 'next_run_at'], 'e3_jobs_due');
+    c.table.index(['status', 'good_by'], 'e3_jobs_good_by');
     c.table.index(['overdue_since'], 'e3_jobs_overdue');
     c.table.index(['agent_uuid'], 'e3_jobs_agent');
     c.table.index(['source_connection_id'], 'e3_jobs_connection');
