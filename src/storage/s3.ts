@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { PassThrough, pipeline, type Readable } from 'node:stream';
+import { PassThrough, type Readable } from 'node:stream';
 import { BackupError } from '../errors/backup-error.ts';
 import type { BucketAccess, ListOptions, ObjectHead, ObjectStore, StoredObject } from './port.ts';
 import { encodeKey, readBody, S3Connection, type ConnectionOptions } from './s3/connection.ts';
@@ -201,9 +201,10 @@ class S3Store implements ObjectStore {
 /** The body as a stream whose errors are ours; a body that ends early is an error, not an end. */
 function bodyStream(answer: IncomingMessage): Readable {
   const body = new PassThrough();
-  pipeline(answer, body, (error) => {
-    if (error) body.destroy(new BackupError('ERR_S3_PREFLIGHT_NETWORK', undefined, { cause: error }));
-  });
+  answer.once('error', (cause) => body.destroy(new BackupError('ERR_S3_PREFLIGHT_NETWORK', undefined, { cause })));
+  // Whoever stops reading early gives the connection back.
+  body.once('close', () => answer.destroy());
+  answer.pipe(body);
   return body;
 }
 

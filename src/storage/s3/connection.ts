@@ -35,6 +35,7 @@ const httpsAgent = new HttpsAgent(POOL);
 
 const EMPTY_SHA256 = createHash('sha256').digest('hex');
 const LONGEST_BACKOFF_MS = 20_000;
+const CLOCK_TOLERANCE_MS = 4 * 60_000;
 const LONGEST_ERROR_BODY = 64 * 1024;
 
 /** Sends signed requests (AWS Signature Version 4) to one bucket, and repeats them while that may help. */
@@ -75,7 +76,7 @@ export class S3Connection {
       } catch (error) {
         request.signal?.throwIfAborted();
         const failure = asFailure(error);
-        const retried = isWorthRetrying(failure) || this.#learnedClock(failure, attempt);
+        const retried = isWorthRetrying(failure) || this.#learnedClock(failure);
         if (!retried || attempt >= this.#attempts) throw failure;
         await delay(this.#waitMs(attempt, failure), undefined, request.signal ? { signal: request.signal } : {});
       }
@@ -156,12 +157,14 @@ export class S3Connection {
     );
   }
 
-  /** A clock that is off by more than some minutes invalidates every signature; the server's own `Date` says by how much. */
-  #learnedClock(failure: S3Failure, attempt: number): boolean {
-    if (failure.code !== 'RequestTimeTooSkewed' || attempt > 1) return false;
-    const date = (failure.cause as { date?: string } | undefined)?.date;
-    const serverMs = date === undefined ? Number.NaN : Date.parse(date);
-    if (Number.isNaN(serverMs)) return false;
+  /**
+   * A clock that is off by some minutes invalidates every signature. Servers name that error differently; that the `Date` of a refusal is
+   * far from our time says it surely.
+   */
+  #learnedClock(failure: S3Failure): boolean {
+    if (failure.status !== 400 && failure.status !== 403) return false;
+    const serverMs = Date.parse((failure.cause as { date?: string } | undefined)?.date ?? '');
+    if (!(Math.abs(serverMs - Date.now() - this.#clockOffsetMs) > CLOCK_TOLERANCE_MS)) return false;
     this.#clockOffsetMs = serverMs - Date.now();
     return true;
   }

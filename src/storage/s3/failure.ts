@@ -84,7 +84,9 @@ function codeOf(failure: S3Failure): ErrorCode {
   if (failure.status === 401 || failure.status === 403) return 'ERR_DEST_AUTH';
   if (
     failure.status === 400 &&
-    /^(?:InvalidAccessKeyId|AuthorizationHeaderMalformed|InvalidToken|ExpiredToken)$/.test(failure.code)
+    /^(?:AccessDenied|SignatureDoesNotMatch|InvalidAccessKeyId|AuthorizationHeaderMalformed|InvalidToken|ExpiredToken)$/.test(
+      failure.code,
+    )
   ) {
     return 'ERR_DEST_AUTH';
   }
