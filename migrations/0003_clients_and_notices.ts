@@ -13,6 +13,7 @@ export async function up(knex: Knex): Promise<void> {
     c.word('default_timezone');
     /** Set by the operator only: a customer cannot raise its own limit. */
     c.int('per_client_max_concurrent_jobs');
+    c.table.index(['per_client_max_concurrent_jobs', 'client_id'], 'e3_settings_limit');
     c.time('created_at').notNullable();
     c.time('updated_at').notNullable();
   });

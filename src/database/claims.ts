@@ -36,28 +36,43 @@ export interface ClaimedRun {
   readonly options: Readonly<Record<string, unknown>>;
 }
 
-interface Candidate {
-  id: number;
-  client_id: number;
+/** A client's oldest queued run; `exact` is false while only "younger than `id`" is known of the next one. */
+interface Head {
+  readonly clientId: number;
+  readonly id: number;
+  readonly exact: boolean;
 }
 
 /**
  * Takes the leases of up to `slots` queued cloud runs, in one transaction. Concurrency limits hold exactly: every claim passes the
- * gates of the whole system, the worker and the clients first, so two claims never read the same count.
+ * gates of the whole system, of the worker and of the clients, so two claims never act on the same count.
  * Order: the client with the fewest active runs first, then the oldest run. Returns [] when nothing may be taken.
+ *
+ * Strategy: while the gates are held only what must be exact is done (one query for all counts and heads, two updates); the rows are
+ * read after the commit. A worker with several free slots takes them all at once.
  */
 export async function claimRuns(database: Database, request: ClaimRequest): Promise<ClaimedRun[]> {
   if (request.slots <= 0 || !(await isAnythingQueued(database))) return [];
-  return await database.transaction(async (trx) => {
+  const token = randomBytes(18).toString('base64url');
+  const ids = await database.transaction(async (trx) => {
     await passGates(trx, ['global', `worker:${request.worker.uuid}`]);
     const chosen = await choose(database, trx, request);
     if (chosen.length === 0) return [];
     await passGates(
       trx,
-      chosen.map((run) => `client:${run.client_id}` as const),
+      chosen.map((run) => `client:${run.clientId}` as const),
     );
-    return await take(database, trx, request, chosen);
+    const numbers = chosen.map((run) => run.id);
+    await take(database, trx, request, token, numbers);
+    return numbers;
   });
+  if (ids.length === 0) return [];
+  const rows = (await database
+    .knex('s3_cloudbackup_runs')
+    .whereIn('id', ids)
+    .where('worker_uuid', request.worker.uuid)
+    .select('*')) as RunRow[];
+  return rows.filter((row) => row.lease_token?.startsWith(`${token}.`)).map(toClaimedRun);
 }
 
 /** Cheap look before the transaction, so that idle workers do not touch the gates. */
@@ -74,102 +89,107 @@ export function dueRuns(database: Database, executor: Knex | Knex.Transaction): 
     .where((due) => void due.whereNull('not_before').orWhere('not_before', '<=', database.now()));
 }
 
-async function choose(database: Database, trx: Knex.Transaction, request: ClaimRequest): Promise<Candidate[]> {
-  const active = (await trx('s3_cloudbackup_runs')
+/** Everything that a choice depends on, in one answer: active runs and oldest queued run by client, this worker's runs, limits. */
+export function claimSituation(
+  database: Database,
+  executor: Knex | Knex.Transaction,
+  workerUuid: string,
+): Knex.QueryBuilder {
+  const runs = (): Knex.QueryBuilder => executor('s3_cloudbackup_runs');
+  const raw = (sql: string): Knex.Raw => executor.raw(sql);
+  return runs()
     .whereIn('status', [...ownedStatuses])
     .whereNull('agent_uuid')
-    .groupBy('client_id', 'worker_uuid')
-    .select('client_id', 'worker_uuid')
-    .count({ runs: '*' })) as { client_id: number; worker_uuid: string | null; runs: number }[];
-  const byClient = new Map<number, number>();
+    .groupBy('client_id')
+    .select(raw(`'active' AS what`), 'client_id', raw('COUNT(*) AS n'))
+    .unionAll([
+      dueRuns(database, executor)
+        .groupBy('client_id')
+        .select(raw(`'queued' AS what`), 'client_id', raw('MIN(id) AS n')),
+      runs()
+        .where('worker_uuid', workerUuid)
+        .whereIn('status', [...ownedStatuses])
+        .select(raw(`'mine' AS what`), raw('0 AS client_id'), raw('COUNT(*) AS n')),
+      executor('s3_cloudbackup_settings')
+        .where('per_client_max_concurrent_jobs', '>=', 0)
+        .select(raw(`'limit' AS what`), 'client_id', raw('per_client_max_concurrent_jobs AS n')),
+    ]);
+}
+
+async function choose(database: Database, trx: Knex.Transaction, request: ClaimRequest): Promise<Head[]> {
+  const rows = (await claimSituation(database, trx, request.worker.uuid)) as {
+    what: string;
+    client_id: number;
+    n: number;
+  }[];
+  const active = new Map<number, number>();
+  const limits = new Map<number, number>();
+  let heads: Head[] = [];
   let everywhere = 0;
   let mine = 0;
-  for (const row of active) {
-    const runs = Number(row.runs);
-    everywhere += runs;
-    if (row.worker_uuid === request.worker.uuid) mine += runs;
-    byClient.set(Number(row.client_id), (byClient.get(Number(row.client_id)) ?? 0) + runs);
+  for (const row of rows) {
+    const [clientId, n] = [Number(row.client_id), Number(row.n)];
+    if (row.what === 'active') {
+      active.set(clientId, n);
+      everywhere += n;
+    } else if (row.what === 'queued') heads.push({ clientId, id: n, exact: true });
+    else if (row.what === 'mine') mine = n;
+    else limits.set(clientId, n);
   }
+  const of = (clientId: number): number => active.get(clientId) ?? 0;
+  const limit = (clientId: number): number => limits.get(clientId) ?? request.limits.perClient ?? Infinity;
   const room = Math.min(
     request.slots,
     request.worker.maxConcurrent - mine,
     (request.limits.global ?? Infinity) - everywhere,
   );
-  if (room <= 0) return [];
-
-  const waiting = (await dueRuns(database, trx)
-    .groupBy('client_id')
-    .select('client_id')
-    .min({ id: 'id' })) as Candidate[];
-  const limits = await clientLimits(
-    trx,
-    request.limits.perClient,
-    waiting.map((row) => Number(row.client_id)),
-  );
-  const chosen: Candidate[] = [];
-  let heads = waiting.map((row) => ({ id: Number(row.id), client_id: Number(row.client_id) }));
+  const chosen: Head[] = [];
   while (chosen.length < room && heads.length > 0) {
-    heads = heads.filter((head) => (byClient.get(head.client_id) ?? 0) < (limits.get(head.client_id) ?? Infinity));
-    heads.sort((a, b) => (byClient.get(a.client_id) ?? 0) - (byClient.get(b.client_id) ?? 0) || a.id - b.id);
+    heads = heads.filter((head) => of(head.clientId) < limit(head.clientId));
+    heads.sort((a, b) => of(a.clientId) - of(b.clientId) || a.id - b.id);
     const head = heads.shift();
     if (!head) break;
-    chosen.push(head);
-    byClient.set(head.client_id, (byClient.get(head.client_id) ?? 0) + 1);
-    if (chosen.length < room) {
-      const next = (await dueRuns(database, trx)
-        .where('client_id', head.client_id)
-        .where('id', '>', head.id)
-        .orderBy('id')
-        .select('id', 'client_id')
-        .first()) as Candidate | undefined;
-      if (next) heads.push({ id: Number(next.id), client_id: Number(next.client_id) });
+    const run = head.exact ? head : await nextHead(database, trx, head);
+    if (run === null) continue;
+    if (!head.exact && run.id > head.id + 1) {
+      // Younger than was assumed: it takes its place in the order again.
+      heads.push(run);
+      continue;
     }
+    chosen.push(run);
+    active.set(run.clientId, of(run.clientId) + 1);
+    heads.push({ clientId: run.clientId, id: run.id, exact: false });
   }
   return chosen;
 }
 
-/** The operator's number for a client wins over the default; clients without either have no limit. */
-async function clientLimits(
-  trx: Knex.Transaction,
-  fallback: number | null,
-  clientIds: number[],
-): Promise<Map<number, number>> {
-  const rows = (await trx('s3_cloudbackup_settings')
-    .whereIn('client_id', clientIds)
-    .whereNotNull('per_client_max_concurrent_jobs')
-    .select('client_id', 'per_client_max_concurrent_jobs')) as {
-    client_id: number;
-    per_client_max_concurrent_jobs: number;
-  }[];
-  const limits = new Map<number, number>();
-  if (fallback !== null) for (const id of clientIds) limits.set(id, fallback);
-  for (const row of rows) limits.set(Number(row.client_id), Number(row.per_client_max_concurrent_jobs));
-  return limits;
+async function nextHead(database: Database, trx: Knex.Transaction, after: Head): Promise<Head | null> {
+  const row = (await dueRuns(database, trx)
+    .where('client_id', after.clientId)
+    .where('id', '>', after.id)
+    .orderBy('id')
+    .select('id')
+    .first()) as { id: number } | undefined;
+  return row === undefined ? null : { clientId: after.clientId, id: Number(row.id), exact: true };
 }
 
 async function take(
   database: Database,
   trx: Knex.Transaction,
   request: ClaimRequest,
-  chosen: Candidate[],
-): Promise<ClaimedRun[]> {
-  const ids = chosen.map((run) => run.id);
+  token: string,
+  ids: readonly number[],
+): Promise<void> {
   const marks = ids.map(() => '?').join(', ');
-  const token = randomBytes(18).toString('base64url');
   const concat = (parts: string): string =>
     database.dialect === 'mysql' ? `CONCAT(${parts})` : parts.split(', ').join(' || ');
-  // "Counted at claim": the number is above that of every earlier claim of any run of the job.
-  await trx.raw(
-    `UPDATE s3_cloudbackup_jobs SET generation = generation + 1 WHERE id IN (SELECT job_id FROM s3_cloudbackup_runs WHERE kind = 'backup' AND id IN (${marks}))`,
-    ids,
-  );
   // The names come before the counter: MySQL sees columns that were assigned to their left.
   await trx.raw(
     `UPDATE s3_cloudbackup_runs SET
        claim_name = ${concat(`'c', (claim + 1), '-', ?`)}, claim = claim + 1, status = 'starting', phase = 'starting',
        lease_token = ${concat(`?, '.', uuid`)}, lease_expires_at = ?, last_heartbeat_at = ?, worker_uuid = ?, worker_host = ?,
        engine_version = ?, started_at = COALESCE(started_at, ?), updated_at = ?,
-       generation = (SELECT j.generation FROM s3_cloudbackup_jobs j WHERE j.id = s3_cloudbackup_runs.job_id)
+       generation = (SELECT j.generation + 1 FROM s3_cloudbackup_jobs j WHERE j.id = s3_cloudbackup_runs.job_id)
      WHERE id IN (${marks}) AND status = 'queued'`,
     [
       randomBytes(4).toString('hex'),
@@ -184,12 +204,22 @@ async function take(
       ...ids,
     ] as Knex.RawBinding[],
   );
-  const rows = (await trx('s3_cloudbackup_runs')
-    .whereIn('id', ids)
-    .where('status', 'starting')
-    .where('worker_uuid', request.worker.uuid)
-    .select('*')) as RunRow[];
-  return rows.filter((row) => row.lease_token?.startsWith(`${token}.`)).map(toClaimedRun);
+  // "Counted at claim": a later claim of any run of the job has a higher number.
+  if (database.dialect === 'mysql') {
+    await trx.raw(
+      `UPDATE s3_cloudbackup_jobs j JOIN s3_cloudbackup_runs r ON r.job_id = j.id SET j.generation = r.generation WHERE r.id IN (${marks})`,
+      [...ids],
+    );
+  } else {
+    await trx('s3_cloudbackup_jobs')
+      .whereIn(
+        'id',
+        trx('s3_cloudbackup_runs')
+          .whereIn('id', [...ids])
+          .select('job_id'),
+      )
+      .update({ generation: trx.raw('generation + 1') });
+  }
 }
 
 interface RunRow {

@@ -90,14 +90,12 @@ describeOnBoth('claims', (current) => {
   it('obey the limit that the operator set for one client', async () => {
     const { database } = current();
     await queueFor(database, [1, 1, 1, 2]);
-    await database
-      .knex('s3_cloudbackup_settings')
-      .insert({
-        client_id: 1,
-        per_client_max_concurrent_jobs: 1,
-        created_at: database.now(),
-        updated_at: database.now(),
-      });
+    await database.knex('s3_cloudbackup_settings').insert({
+      client_id: 1,
+      per_client_max_concurrent_jobs: 1,
+      created_at: database.now(),
+      updated_at: database.now(),
+    });
     const runs = await claimRuns(database, {
       worker: WORKER,
       limits: { global: null, perClient: 5 },
@@ -134,7 +132,7 @@ describeOnBoth('claims', (current) => {
       claim: 1,
       generation: 1,
       attempt: 0,
-      claimName: expect.stringMatching(/^c1-[0-9a-f]{8}$/) as string,
+      claimName: expect.stringMatching(/^c1-[0-9a-f]{8}$/) as unknown as string,
     });
     await database.transaction(async (trx) => await requeueRun(database, trx, lease(first), { usesAttempt: false }));
     const second = (await claimOne(database))!;
@@ -142,7 +140,7 @@ describeOnBoth('claims', (current) => {
       claim: 2,
       generation: 2,
       attempt: 0,
-      claimName: expect.stringMatching(/^c2-[0-9a-f]{8}$/) as string,
+      claimName: expect.stringMatching(/^c2-[0-9a-f]{8}$/) as unknown as string,
     });
     expect(second.leaseToken).not.toBe(first.leaseToken);
   });

@@ -1,6 +1,7 @@
 import { v7 } from 'uuid';
 import type { Database } from '../../src/database/connect.ts';
 import { toDatabaseTime } from '../../src/database/times.ts';
+import { activeKey, isTerminal, type RunKind, type RunStatus } from '../../src/runs/state.ts';
 
 export interface TestJob {
   readonly id: number;
@@ -49,19 +50,21 @@ function plainJob(uuid: string, clientId: number): Record<string, unknown> {
   };
 }
 
-/** Inserts a run of a job. */
+/** Inserts a run of a job, queued unless told otherwise; while it is active it holds its job's key, as everywhere. */
 export async function insertRun(
   database: Database,
   job: TestJob,
   columns: Readonly<Record<string, unknown>> = {},
 ): Promise<{ id: number; uuid: string }> {
   const uuid = typeof columns['uuid'] === 'string' ? columns['uuid'] : v7();
+  const status = (columns['status'] ?? 'queued') as RunStatus;
   const now = toDatabaseTime(Date.now());
   const [id] = (await database.knex('s3_cloudbackup_runs').insert({
     uuid,
     job_id: job.id,
     job_uuid: job.uuid,
     client_id: job.clientId,
+    active_key: isTerminal(status) ? null : activeKey((columns['kind'] ?? 'backup') as RunKind, job.uuid),
     created_at: now,
     updated_at: now,
     ...columns,
