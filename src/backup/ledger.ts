@@ -63,7 +63,7 @@ export interface RunLedger {
 export interface HeldPoints {
   /** Null: the job has no kept point; everything is copied. */
   readonly base: PointView | null;
-  /** The newest complete kept point, or null. */
+  /** The newest complete kept point, or null: the base stands in for it. */
   readonly reference: PointView | null;
 }
 
@@ -181,6 +181,7 @@ export type BackupEvent =
       };
     }
   | { readonly code: 'FILES_REUSED'; readonly params: { readonly files: number; readonly bytes: number } }
+  | { readonly code: 'LISTING_INCOMPLETE'; readonly params: Record<string, never> }
   | {
       readonly code: 'FOLDERS_UNREADABLE';
       readonly params: { readonly folders: readonly string[]; readonly total: number };

@@ -1,0 +1,65 @@
+import { keyOfPath, pathOfKey } from '../layout/encoding.ts';
+import { filesFolder } from '../layout/keys.ts';
+import { compareUtf8 } from '../layout/order.ts';
+import type { JobBucket } from './job-bucket.ts';
+import { sortExternally } from './sorted-listing.ts';
+import type { Replayable, SpillSpace } from './spill.ts';
+
+/** An object of a claim's folder, by the path of its file. */
+export interface Arrival {
+  readonly path: string;
+  readonly size: number;
+  /** `md5:<hex>` where the store tells it. */
+  readonly hash: string | null;
+  readonly claim: string;
+}
+
+/** What lies in the folders of these claims of a run, by path. Objects under a name that no path has are left out. */
+export async function listArrivals(
+  bucket: JobBucket,
+  run: string,
+  claims: readonly string[],
+  space: SpillSpace,
+): Promise<Replayable<Arrival>> {
+  return await sortExternally(arrivals(bucket, run, claims), (a, b) => compareUtf8(a.path, b.path), space);
+}
+
+async function* arrivals(bucket: JobBucket, run: string, claims: readonly string[]): AsyncGenerator<Arrival> {
+  for (const claim of claims) {
+    const folder = filesFolder(run, claim);
+    for await (const object of bucket.list(folder)) {
+      const name = object.key.slice(folder.length);
+      const path = pathOfKey(name);
+      if (keyOfPath(path) !== name) continue;
+      yield { path, size: object.size, hash: object.md5 === null ? null : `md5:${object.md5}`, claim };
+    }
+  }
+}
+
+/**
+ * Steps through sorted items beside another sorted sequence: `at(path)` gives those of this path. Paths must be asked for in order.
+ */
+export class PathCursor<T extends { readonly path: string }> {
+  readonly #items: AsyncIterator<T>;
+  #next: IteratorResult<T> | null = null;
+
+  constructor(items: AsyncIterable<T>) {
+    this.#items = items[Symbol.asyncIterator]();
+  }
+
+  async at(path: string): Promise<readonly T[]> {
+    this.#next ??= await this.#items.next();
+    const found: T[] = [];
+    while (this.#next.done !== true) {
+      const order = compareUtf8(this.#next.value.path, path);
+      if (order > 0) break;
+      if (order === 0) found.push(this.#next.value);
+      this.#next = await this.#items.next();
+    }
+    return found;
+  }
+
+  async close(): Promise<void> {
+    await this.#items.return?.();
+  }
+}

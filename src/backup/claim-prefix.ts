@@ -1,0 +1,158 @@
+import { BackupError } from '../errors/backup-error.ts';
+import { explain, type BucketIndex, type DatabaseView, type Explanation } from '../layout/explain.ts';
+import { claimFolder } from '../layout/keys.ts';
+import type { Manifest } from '../layout/types.ts';
+import type { BackupContext } from './context.ts';
+import type { JobBucket } from './job-bucket.ts';
+import type { CommitRequest, NewPoint, RunStatistics } from './ledger.ts';
+import type { OwnerGuard } from './owner-marker.ts';
+import { tryManifest, type OpenManifest, type PointSource } from './point-reader.ts';
+import type { SpillSpace } from './spill.ts';
+import { WholenessProof } from './whole.ts';
+
+/** What the bucket says at a claim. */
+export type ClaimedPrefix =
+  /** A whole manifest of this very run lies in the bucket: it only has to be committed. */
+  | { readonly kind: 'rolled_forward'; readonly commit: Omit<CommitRequest, 'events'> }
+  | {
+      readonly kind: 'ready';
+      /** The prefix is empty and has no owner marker yet: it is put before the first thing that is written. */
+      readonly unmarked: boolean;
+      /** Earlier claims of this run that left objects. */
+      readonly earlierClaims: readonly string[];
+      /** Points that the database has committed, but whose `.ok` is missing because a worker died too early. */
+      readonly lackOk: readonly { readonly run: string; readonly claim: string }[];
+    };
+
+interface Tools {
+  readonly bucket: JobBucket;
+  readonly guard: OwnerGuard;
+  readonly points: PointSource;
+  readonly space: SpillSpace;
+  readonly whenReachable: <T>(ask: () => Promise<T>) => Promise<T>;
+}
+
+/**
+ * Step 1 of a run: owner marker, roll-forward, index check, adoption. Writes nothing to the bucket.
+ * @throws BackupError `ERR_DEST_NOT_OURS`, `ERR_INDEX_STALE` (`details.reasons`).
+ */
+export async function claimPrefix(context: BackupContext, tools: Tools): Promise<ClaimedPrefix> {
+  const [marker, index] = await Promise.all([tools.guard.look(), tools.bucket.index()]);
+  const database = await tools.whenReachable(() => context.ledger.view([...index.keys()]));
+  if (marker === 'unmarked') await requireVirgin(tools, database);
+  const explanation = explain(context.run.uuid, index, database);
+  const proof = new WholenessProof(tools.points, tools.space);
+  const own = await firstWhole(tools, proof, context.run.uuid, explanation.rollForward);
+  if (own !== null) return { kind: 'rolled_forward', commit: await rollForward(context, proof, own) };
+  if (explanation.stale.length > 0) {
+    throw new BackupError('ERR_INDEX_STALE', undefined, { details: { reasons: explanation.stale.slice(0, 20) } });
+  }
+  const adopted = await adopt(context, tools, proof, explanation);
+  return {
+    kind: 'ready',
+    unmarked: marker === 'unmarked',
+    earlierClaims: [...(index.get(context.run.uuid)?.keys() ?? [])].filter((claim) => claim !== context.run.claim),
+    lackOk: [...adopted, ...newestWithoutOk(index, database)],
+  };
+}
+
+/** A prefix without marker is taken only when nothing at all lies in it and the job has no point. */
+async function requireVirgin({ bucket }: Tools, database: DatabaseView): Promise<void> {
+  if (database.points.length === 0 && (await bucket.isEmpty())) return;
+  throw new BackupError('ERR_DEST_NOT_OURS', undefined, { details: { reason: 'missing' } });
+}
+
+async function firstWhole(
+  { points }: Tools,
+  proof: WholenessProof,
+  run: string,
+  claims: readonly string[],
+): Promise<OpenManifest | null> {
+  for (const claim of claims) {
+    const found = await tryManifest(points, { run, claim });
+    if (found !== null && (await proof.isWhole(found.manifest))) return found;
+  }
+  return null;
+}
+
+async function rollForward(
+  context: BackupContext,
+  proof: WholenessProof,
+  { manifest, key, sha256 }: OpenManifest,
+): Promise<Omit<CommitRequest, 'events'>> {
+  context.ledger.event({ code: 'ROLLED_FORWARD', params: { claim: manifest.claim } });
+  const copied = await proof.sizeOf(claimFolder(manifest.run, manifest.claim));
+  const { files, bytes, carried, failed } = manifest;
+  const statistics: RunStatistics = {
+    filesListed: files,
+    bytesListed: bytes,
+    filesCopied: copied.files,
+    bytesCopied: copied.bytes,
+    unchanged: 0,
+    moved: 0,
+    added: 0,
+    changed: 0,
+    deleted: 0,
+    carried,
+    failed,
+  };
+  return {
+    status: manifest.complete ? 'success' : 'warning',
+    point: newPointOf({ key, sha256, manifest }),
+    // Whether this run or an earlier one froze retention cannot be told any more; frozen is the safe answer.
+    freeze: manifest.frozen
+      ? { reason: 'rolled_forward', referenceFiles: manifest.files, deleted: 0, changed: 0 }
+      : null,
+    statistics,
+  };
+}
+
+/** Whole manifests of terminal runs without a point: their runs were ended between manifest and commit. */
+async function adopt(
+  context: BackupContext,
+  tools: Tools,
+  proof: WholenessProof,
+  explanation: Explanation,
+): Promise<{ run: string; claim: string }[]> {
+  const adopted: { run: string; claim: string }[] = [];
+  for (const { run, claims } of explanation.adopt) {
+    const found = await firstWhole(tools, proof, run, claims);
+    if (found === null) continue;
+    const verdict = await tools.whenReachable(() => context.ledger.adopt(newPointOf(found)));
+    if (verdict === 'lost') throw new BackupError('ERR_LEASE_LOST');
+    if (verdict === 'adopted') {
+      const { claim } = found.manifest;
+      context.ledger.event({ code: 'POINT_ADOPTED', params: { run, claim } });
+      adopted.push({ run, claim });
+    }
+  }
+  return adopted;
+}
+
+/** The point's row, as its manifest tells it. */
+export function newPointOf(read: { key: string; sha256: string; manifest: Manifest }): NewPoint {
+  const { manifest } = read;
+  return {
+    run: manifest.run,
+    claim: manifest.claim,
+    generation: manifest.generation,
+    manifestKey: read.key,
+    manifestSha256: read.sha256,
+    createdAt: manifest.created_at,
+    sourceType: manifest.source_type,
+    complete: manifest.complete,
+    frozen: manifest.frozen,
+    files: manifest.files,
+    bytes: manifest.bytes,
+    stored: manifest.stored,
+    carried: manifest.carried,
+    failed: manifest.failed,
+  };
+}
+
+function newestWithoutOk(index: BucketIndex, database: DatabaseView): { run: string; claim: string }[] {
+  const kept = database.points.filter((point) => point.state === 'kept');
+  const newest = kept.sort((a, b) => b.generation - a.generation)[0];
+  if (newest === undefined || index.get(newest.run)?.get(newest.claim)?.ok === true) return [];
+  return [{ run: newest.run, claim: newest.claim }];
+}
