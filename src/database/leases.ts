@@ -199,7 +199,17 @@ export async function findLostRuns(database: Database, marginMs: number, limit =
     string,
     unknown
   >[];
-  return rows.map((row) => ({
+  return rows.map(toLostRun);
+}
+
+/** The run that this lease owns, or null when it is over or somebody else's. */
+export async function findOwnedRun(database: Database, lease: Lease): Promise<LostRun | null> {
+  const row = (await owned(database.knex, lease).select('*').first()) as Record<string, unknown> | undefined;
+  return row === undefined ? null : toLostRun(row);
+}
+
+function toLostRun(row: Record<string, unknown>): LostRun {
+  return {
     id: Number(row['id']),
     uuid: String(row['uuid']),
     jobId: Number(row['job_id']),
@@ -209,7 +219,7 @@ export async function findLostRuns(database: Database, marginMs: number, limit =
     maxAttempts: Number(row['max_attempts']),
     token: String(row['lease_token']),
     cancelRequested: Boolean(row['cancel_requested']),
-  }));
+  };
 }
 
 export function lostRuns(database: Database, marginMs: number): Knex.QueryBuilder {
@@ -237,13 +247,15 @@ export async function takeLostRun(
   database: Database,
   trx: Knex.Transaction,
   run: LostRun,
-  marginMs: number,
+  margin: number | 'owner is dead',
 ): Promise<LostOutcome | null> {
   const outcome = outcomeOfLoss(run);
   const changed = await trx('s3_cloudbackup_runs')
     .where('id', run.id)
     .where('lease_token', run.token)
-    .where('lease_expires_at', '<', database.now(-marginMs))
+    .where((over) => {
+      if (margin !== 'owner is dead') void over.where('lease_expires_at', '<', database.now(-margin));
+    })
     .whereIn('status', statusesBefore('lose', outcome.status))
     .update(
       outcome.status === 'queued'

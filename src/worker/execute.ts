@@ -1,0 +1,89 @@
+import type { Knex } from 'knex';
+import type { CommitRequest } from '../backup/ledger.ts';
+import { enqueueRunNotice } from '../database/outbox.ts';
+import { readWorkerJob, type WorkerJob } from '../database/worker-jobs.ts';
+import { BackupError } from '../errors/backup-error.ts';
+import { event, type RunEvent } from '../events/catalogue.ts';
+import type { TerminalStatus } from '../runs/state.ts';
+import type { ActiveRun } from './active-run.ts';
+import { executeBackup } from './execute-backup.ts';
+import { executeRestore } from './execute-restore.ts';
+import { createRunFolder, type ProcessMark } from './run-folder.ts';
+import { RunReporter } from './run-reporter.ts';
+import type { WorkerServices } from './services.ts';
+import { settle } from './settle.ts';
+
+/** One claimed run, with what its execution shares. */
+export interface RunScope {
+  readonly services: WorkerServices;
+  readonly active: ActiveRun;
+  readonly job: WorkerJob;
+  readonly reporter: RunReporter;
+  /** Private folder of this claim. */
+  readonly folder: string;
+  /** Writes the notice of the run's end, in the transaction that ends it. */
+  readonly notify: (trx: Knex.Transaction, status: TerminalStatus) => Promise<void>;
+}
+
+/** Carries out one claimed run and writes its end. Throws only for what not even that could be written for. */
+export async function executeRun(services: WorkerServices, active: ActiveRun, self: ProcessMark): Promise<void> {
+  const { database, log, config } = services;
+  const reporter = new RunReporter({ database, active, log, ...(await reporterSettings(services)) });
+  const folder = createRunFolder(config.rclone.run_dir, active.lease, active.run.claimName, self);
+  const notify = async (trx: Knex.Transaction, status: TerminalStatus): Promise<void> => {
+    await enqueueRunNotice(trx, database, {
+      id: active.run.id,
+      uuid: active.run.uuid,
+      jobId: active.run.jobId,
+      clientId: active.run.clientId,
+      kind: active.run.kind,
+      status,
+    });
+  };
+  try {
+    const job = await readWorkerJob(database, { id: active.run.jobId });
+    if (job === null) throw new BackupError('JOB_NOT_FOUND');
+    await dispatch({ services, active, job, reporter, folder: folder.path, notify });
+  } catch (error) {
+    await settle({ database, active, reporter, log, notify }, error);
+  } finally {
+    reporter.stop();
+    folder.remove();
+  }
+}
+
+async function dispatch(scope: RunScope): Promise<void> {
+  switch (scope.active.run.kind) {
+    case 'backup':
+      return await executeBackup(scope);
+    case 'restore':
+      return await executeRestore(scope);
+    default:
+      throw new BackupError('ERR_NOT_AVAILABLE');
+  }
+}
+
+async function reporterSettings({ records }: WorkerServices): Promise<{ progressEventMs: number; maxEvents?: number }> {
+  const settings = await records.settings();
+  const seconds = Number(settings.get('cloudbackup_event_progress_interval_seconds'));
+  const max = Number(settings.get('cloudbackup_event_max_per_run'));
+  return {
+    progressEventMs: (seconds > 0 ? seconds : 30) * 1000,
+    ...(Number.isInteger(max) && max > 0 ? { maxEvents: max } : {}),
+  };
+}
+
+/** The events that close a successful backup. */
+export function closingEvents(request: CommitRequest, startedAtMs: number): RunEvent[] {
+  const { filesCopied, bytesCopied } = request.statistics;
+  const figures = {
+    status: request.status,
+    files_transferred: filesCopied,
+    bytes_transferred: bytesCopied,
+    duration_seconds: Math.round((Date.now() - startedAtMs) / 1000),
+  };
+  return [
+    ...(filesCopied === 0 ? [event('NO_CHANGES')] : [event('SUMMARY_TOTAL', { bytes_done: bytesCopied })]),
+    request.status === 'success' ? event('COMPLETED_SUCCESS', figures) : event('COMPLETED_WARNING', figures),
+  ];
+}
