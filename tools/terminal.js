@@ -103,14 +103,11 @@ export function run(program, args, options = {}) {
  * @param {unknown} error
  */
 export function report(name, error) {
-  if (error instanceof ToolError) {
-    say(`${name}: ${error.message} [${error.code}]`);
-    if (process.env['DEBUG']) say(String(error.stack));
-    return error.code === 'ERR_USAGE' ? 2 : 1;
-  }
-  say(`${name}: ${error instanceof Error ? error.message : String(error)} [ERR_INTERNAL]`);
+  const known = explained(error, error instanceof Error && 'path' in error ? String(error.path) : process.cwd());
+  const code = known instanceof ToolError ? known.code : 'ERR_INTERNAL';
+  say(`${name}: ${known instanceof Error ? known.message : String(known)} [${code}]`);
   if (process.env['DEBUG'] && error instanceof Error) say(String(error.stack));
-  return 1;
+  return code === 'ERR_USAGE' ? 2 : 1;
 }
 
 /**
@@ -123,7 +120,7 @@ export function explained(error, folder) {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   if (code === 'ENOSPC' || code === 'EDQUOT') return diskFull(folder);
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
-    return new ToolError('ERR_DATA_DIR', `The folder ${folder} cannot be written. Run this as the user who owns it.`);
+    return new ToolError('ERR_DATA_DIR', `${folder} cannot be written. Run this as the user who owns it.`);
   }
   return error;
 }
