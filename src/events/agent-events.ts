@@ -178,9 +178,14 @@ export const agentEvents = {
     p.mode === undefined ? 'Maintenance starting.' : `Maintenance (${show.text(p.mode)}) starting.`,
   ),
   MAINTENANCE_COMPLETED: define('summary', 'info', maintenance, 'Maintenance completed.'),
-  MAINTENANCE_FAILED: define('summary', 'error', maintenance.extend({ error: text.optional() }), (p, show) =>
-    p.error ? `Maintenance failed: ${show.text(p.error)}` : 'Maintenance failed.',
+  MAINTENANCE_FAILED: define(
+    'summary',
+    'error',
+    maintenance.extend({ error: text.optional(), code: z.string().max(128).optional() }),
+    (p, show) => (p.error ? `Maintenance failed: ${show.text(p.error)}` : 'Maintenance failed.'),
+    (p) => p.code,
   ),
+  MAINTENANCE_CANCELLED: define('cancelled', 'warn', none, 'Maintenance cancelled.'),
   STORAGE_PREFLIGHT_OK: define(
     'info',
     'info',

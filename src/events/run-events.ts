@@ -119,8 +119,15 @@ export const lifeEvents = {
   ),
   CANCELLED: define('cancelled', 'warn', none, 'Backup cancelled.'),
   VALIDATION_START: define('info', 'info', none, 'Starting validation check.'),
-  VALIDATION_SUCCESS: define('info', 'info', none, 'Validation: all files verified.'),
-  VALIDATION_FAILED: define('error', 'error', none, 'Validation: differences detected.'),
+  VALIDATION_SUCCESS: define('summary', 'info', none, 'Validation: all files verified.'),
+  VALIDATION_FAILED: define(
+    'summary',
+    'error',
+    z.object({ code: word.optional() }),
+    'Validation: differences detected.',
+    (p) => p.code,
+  ),
+  VALIDATION_CANCELLED: define('cancelled', 'warn', none, 'Validation cancelled.'),
   VALIDATION_UNVERIFIED: define(
     'warning',
     'warn',

@@ -17,6 +17,12 @@ export function isTimezone(name: string): boolean {
   }
 }
 
+/** The first of the given zones that exists; UTC when none does. */
+export function firstTimezone(...candidates: readonly (string | null | undefined)[]): string {
+  for (const name of candidates) if (name && isTimezone(name)) return name;
+  return 'UTC';
+}
+
 /** Throws RangeError for a zone that does not exist. */
 function format(timezone: string): Intl.DateTimeFormat {
   let found = formats.get(timezone);
