@@ -39,6 +39,9 @@ export interface Database {
   close(): Promise<void>;
 }
 
+/** knex would print connection errors besides throwing them. */
+const SILENT = { warn: () => {}, error: () => {}, deprecate: () => {}, debug: () => {} };
+
 /** Opens a pool of our own. */
 export function openDatabase(settings: DatabaseSettings): Database {
   if (settings.driver === 'sqlite') {
@@ -46,6 +49,7 @@ export function openDatabase(settings: DatabaseSettings): Database {
       client: 'better-sqlite3',
       connection: { filename: settings.filename },
       useNullAsDefault: true,
+      log: SILENT,
       pool: { min: 1, max: 1, afterCreate: prepareSqlite },
     });
     return wrap(knex, 'sqlite', true);
@@ -64,6 +68,7 @@ export function openDatabase(settings: DatabaseSettings): Database {
       supportBigNumbers: true,
       connectTimeout: 10_000,
     },
+    log: SILENT,
     pool: { min: 0, max: settings.maxConnections ?? 10 },
     acquireConnectionTimeout: 15_000,
   });
