@@ -9,7 +9,7 @@ const token = document.querySelector('meta[name="csrf-token"]')?.content ?? '';
  * @param {URLSearchParams} fields
  * @returns {Promise<Record<string, unknown>>} the answer; `status` is `success`, or `fail` with `message`, `code` and maybe `fields`
  */
-export async function send(address, fields) {
+async function send(address, fields) {
   try {
     const response = await fetch(address, {
       method: 'POST',
@@ -29,7 +29,7 @@ export async function send(address, fields) {
 }
 
 /** Puts a message at the top of the page and reads it out. */
-export function tell(text, kind = 'failed') {
+function tell(text, kind = 'failed') {
   const place = document.getElementById('notices');
   const template = document.getElementById(`notice-${kind}`);
   const notice = template.content.cloneNode(true);
@@ -43,21 +43,69 @@ function filled(address, answer) {
   return address.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(String(answer[name] ?? '')));
 }
 
+/** For the other scripts of a page. Modules do not import each other: each one's address names its own content. */
+window.e3 = { send, tell, showProblems };
+
 document.addEventListener('submit', async (event) => {
   const form = event.target;
   if (!(form instanceof HTMLFormElement) || form.dataset.action === undefined) return;
   event.preventDefault();
   const button = event.submitter ?? form.querySelector('button');
   if (button?.getAttribute('aria-disabled') === 'true') return;
+  if (form.dataset.confirm && !window.confirm(form.dataset.confirm)) return;
   button?.setAttribute('aria-disabled', 'true');
-  const answer = await send(form.action, new URLSearchParams(new FormData(form)));
+  const answer = await send(form.action, fieldsOf(form));
   button?.removeAttribute('aria-disabled');
   if (answer.status === 'success') {
-    const then = form.dataset.then;
-    if (then) location.assign(filled(then, answer));
-    else location.reload();
+    succeed(form, answer);
     return;
   }
   form.closest('details[open]')?.removeAttribute('open');
-  tell(String(answer.message));
+  if (!showProblems(form, answer.fields)) tell(String(answer.message));
 });
+
+/** What a form sends: fields that do not show are left out, and a box that is not ticked says so where it has `data-off`. */
+function fieldsOf(form) {
+  const fields = new URLSearchParams(new FormData(form));
+  for (const input of form.querySelectorAll('.only [name]')) {
+    if (input.closest('.only').getClientRects().length === 0 && input.getClientRects().length === 0)
+      fields.delete(input.name);
+  }
+  for (const box of form.querySelectorAll('input[data-off]:not(:checked)')) fields.set(box.name, box.dataset.off);
+  return fields;
+}
+
+function succeed(form, answer) {
+  const { then, told } = form.dataset;
+  if (then) location.assign(filled(then, answer));
+  else if (told) {
+    showProblems(form, {});
+    tell(told, 'good');
+  } else location.reload();
+}
+
+/** Says beside each field what is wrong with it. False when that is not possible for one of them. */
+function showProblems(form, problems, fieldFor = (name) => form.querySelector(`[data-field="${CSS.escape(name)}"]`)) {
+  for (const place of form.querySelectorAll('[data-problem]')) place.hidden = true;
+  for (const input of form.querySelectorAll('[aria-invalid]')) input.removeAttribute('aria-invalid');
+  let first = null;
+  for (const [name, text] of Object.entries(problems ?? {})) {
+    const field = fieldFor(name);
+    if (!field) return false;
+    const place = field.querySelector('[data-problem]');
+    place.querySelector('span').textContent = sentence(field, text);
+    place.hidden = false;
+    const input = field.querySelector('.input, input');
+    input.setAttribute('aria-invalid', 'true');
+    first ??= input;
+  }
+  first?.focus();
+  return first !== null;
+}
+
+/** `must not be empty` → `Bucket must not be empty.` */
+function sentence(field, text) {
+  const label = field.querySelector('label, .label')?.textContent.trim() ?? '';
+  const whole = /^[a-z"]/.test(text) && label !== '' ? `${label} ${text}` : text;
+  return /[.!?]$/.test(whole) ? whole : `${whole}.`;
+}

@@ -1,5 +1,24 @@
 import type { Page } from '../page.ts';
+import { adminPage } from './admin.ts';
+import { editJobPage, newJobPage, nextRunsPage } from './job-form.ts';
+import { deleteJobPage, jobPage } from './job.ts';
 import { jobsPage } from './jobs.ts';
+import { restorePage } from './restore.ts';
+import { runPage } from './run.ts';
+import { runsPage } from './runs.ts';
+import { settingsPage } from './settings.ts';
 
 /** Every page of the portal, in the order of the navigation. */
-export const pages: readonly Page[] = [jobsPage];
+export const pages: readonly Page[] = [
+  jobsPage,
+  newJobPage,
+  nextRunsPage,
+  jobPage,
+  editJobPage,
+  deleteJobPage,
+  runsPage,
+  runPage,
+  restorePage,
+  settingsPage,
+  adminPage,
+];

@@ -1,4 +1,4 @@
-import { formatBytes, formatDuration, formatSpeed } from '../format.ts';
+import { formatBytes, formatDuration } from '../format.ts';
 import type { ProgressView, RunView } from '../../protocol/run.ts';
 import { counted, percentOf } from './words.ts';
 
@@ -47,7 +47,8 @@ const kinds: Readonly<Record<RunView['kind'], string>> = {
 /** Whole percent of the bytes, or null while it cannot be known. A run that is over and good is at 100. */
 export function runPercent(run: ProgressView): number | null {
   if (run.status === 'success' || run.status === 'warning' || run.status === 'partial_success') return 100;
-  if (run.status === 'queued' || run.terminal) return Math.floor(run.progress_pct);
+  if (run.status === 'queued') return 0;
+  if (run.terminal) return Math.floor(run.progress_pct);
   if (run.phase === 'verifying' || run.phase === 'committing') return 99;
   const known = percentOf(run.bytes_transferred, run.bytes_total);
   return run.phase === 'copying' && known !== null ? Math.min(known, 99) : null;
@@ -82,11 +83,7 @@ export function runSays(run: ProgressView): string {
 
 function copying(run: ProgressView): string {
   const verb = run.kind === 'restore' ? 'Restoring' : 'Copying';
-  const parts = [
-    `${verb} ${run.files_done.toLocaleString('en')} of ${counted(run.files_total, 'file')}`,
-    `${formatBytes(run.bytes_transferred)} of ${formatBytes(run.bytes_total)}`,
-  ];
-  if (run.speed_bytes_per_sec > 0) parts.push(formatSpeed(run.speed_bytes_per_sec));
+  const parts = [`${verb} ${run.files_done.toLocaleString('en')} of ${counted(run.files_total, 'file')}`];
   if (run.eta_seconds !== null) parts.push(`about ${formatDuration(run.eta_seconds * 1000)} left`);
   return parts.join(', ');
 }

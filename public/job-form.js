@@ -1,0 +1,212 @@
+/**
+ * The form of a job: a summary that follows the fields, the connection test, and sending it. Showing and hiding fields is the
+ * style sheet's work; what is hidden is not sent.
+ */
+const DAYS = ['Mondays', 'Tuesdays', 'Wednesdays', 'Thursdays', 'Fridays', 'Saturdays', 'Sundays'];
+
+function jobForm() {
+  return {
+    from: '',
+    to: '',
+    when: '',
+    mail: '',
+    problem: '',
+    testing: false,
+    saving: false,
+
+    init() {
+      this.refresh();
+    },
+
+    refresh() {
+      const form = this.$root;
+      this.from = fromText(form);
+      this.to = toText(form);
+      this.when = whenText(form);
+      this.mail = mailText(form);
+    },
+
+    async test() {
+      if (this.testing) return;
+      const form = this.$root;
+      clearProblems(form);
+      this.testing = true;
+      const fields = sourceFields(form);
+      const job = form.elements.job_id;
+      if (job) fields.set('job_id', job.value);
+      const answer = await window.e3.send(form.dataset.test, fields);
+      this.testing = false;
+      showTest(form, answer);
+    },
+
+    async save() {
+      if (this.saving) return;
+      const form = this.$root;
+      clearProblems(form);
+      this.problem = '';
+      this.saving = true;
+      const answer = await window.e3.send(form.action, allFields(form));
+      if (answer.status === 'success') {
+        const id = answer.job_id ?? form.elements.job_id.value;
+        location.assign(form.dataset.done + encodeURIComponent(id));
+        return;
+      }
+      this.saving = false;
+      this.problem = showProblems(form, answer) ? 'Some fields need another look.' : String(answer.message);
+    },
+  };
+}
+
+document.addEventListener('alpine:init', () => Alpine.data('jobForm', jobForm));
+
+const valueOf = (form, name) => {
+  const field = form.elements[name];
+  return field === undefined || field === null ? '' : String(field.value).trim();
+};
+const checked = (form, name) => form.querySelector(`[name="${name}"]`)?.checked === true;
+
+/** The part of the form that belongs to the chosen type of source. */
+function sourcePart(form) {
+  return form.querySelector(`[data-source="${valueOf(form, 'source_type')}"]`);
+}
+
+function sourceFields(form) {
+  const part = sourcePart(form);
+  const config = {};
+  for (const input of part.querySelectorAll('[data-config]')) {
+    const auth = input.closest('[data-auth]');
+    if (input.dataset.config === '' || (auth && auth.dataset.auth !== valueOf(form, 'sftp_auth'))) continue;
+    // Secrets are taken as they are: blanks at their ends may belong to them.
+    config[input.dataset.config] = input.dataset.secret === undefined ? input.value.trim() : input.value;
+  }
+  return new URLSearchParams({
+    source_type: valueOf(form, 'source_type'),
+    source_config: JSON.stringify(config),
+    source_path: part.querySelector('[name$="_path"]').value,
+  });
+}
+
+function allFields(form) {
+  const fields = sourceFields(form);
+  const put = (name) => fields.set(name, valueOf(form, name));
+  for (const name of ['name', 'job_id', 'timezone']) if (form.elements[name]) put(name);
+  const bucket = form.elements.dest_bucket_id;
+  if (bucket && !bucket.disabled) {
+    put('dest_bucket_id');
+    fields.set('dest_prefix', form.elements.dest_prefix.value);
+  }
+  const type = valueOf(form, 'schedule_type');
+  fields.set('schedule_type', type);
+  fields.set('schedule_time', type === 'daily' || type === 'weekly' ? valueOf(form, 'schedule_time') : '');
+  fields.set('schedule_minute', type === 'hourly' ? valueOf(form, 'schedule_minute') : '');
+  fields.set('schedule_cron', type === 'cron' ? valueOf(form, 'schedule_cron') : '');
+  fields.set('schedule_weekday', '');
+  fields.set('schedule_json', JSON.stringify({ type, weekdays: weekdays(form) }));
+  const own = valueOf(form, 'mails') === 'own';
+  for (const name of ['notify_on_success', 'notify_on_warning', 'notify_on_failure']) {
+    fields.set(name, own ? (checked(form, name) ? '1' : '0') : '');
+  }
+  fields.set('notify_override_email', own ? valueOf(form, 'notify_override_email') : '');
+  return fields;
+}
+
+function weekdays(form) {
+  return [...form.querySelectorAll('[name="weekday"]:checked')].map((box) => Number(box.value));
+}
+
+function fromText(form) {
+  const path = (name) => {
+    const given = valueOf(form, name);
+    return given === '' ? '' : `/${given.replace(/^\/+/, '')}`;
+  };
+  switch (valueOf(form, 'source_type')) {
+    case 'sftp': {
+      const host = valueOf(form, 'sftp_host');
+      if (host === '') return 'A folder on a server, by SFTP';
+      const user = valueOf(form, 'sftp_user');
+      const port = valueOf(form, 'sftp_port');
+      const folder = valueOf(form, 'sftp_path');
+      return `SFTP ${user === '' ? '' : `${user}@`}${host}${port === '22' || port === '' ? '' : `:${port}`}${folder === '' ? '' : ` ${folder}`}`;
+    }
+    case 'aws': {
+      const bucket = valueOf(form, 'aws_bucket');
+      return bucket === '' ? 'A bucket at AWS' : `AWS ${bucket}${path('aws_path')}`;
+    }
+    default: {
+      const bucket = valueOf(form, 's3_bucket');
+      const host = valueOf(form, 's3_endpoint')
+        .replace(/^https?:\/\//, '')
+        .replace(/\/.*$/, '');
+      return bucket === ''
+        ? 'A bucket on an S3 server'
+        : `${bucket}${path('s3_path')}${host === '' ? '' : ` on ${host}`}`;
+    }
+  }
+}
+
+function toText(form) {
+  const bucket = form.elements.dest_bucket_id;
+  const name = bucket?.selectedOptions?.[0]?.textContent ?? '';
+  if (name === '') return 'No bucket yet';
+  const folder = valueOf(form, 'dest_prefix');
+  return folder === '' ? `${name}, in a folder of its own` : `${name}/${folder}`;
+}
+
+function whenText(form) {
+  const zone = valueOf(form, 'timezone');
+  const time = valueOf(form, 'schedule_time');
+  switch (valueOf(form, 'schedule_type')) {
+    case 'manual':
+      return 'Only when you start it';
+    case 'hourly':
+      return `Every hour, at minute ${valueOf(form, 'schedule_minute')}`;
+    case 'daily':
+      return `Every day at ${time} (${zone})`;
+    case 'weekly': {
+      const names = weekdays(form).map((number) => DAYS[number - 1]);
+      const days = names.length === 7 ? 'Every day' : names.length === 0 ? 'No day chosen yet' : names.join(', ');
+      return `${days}, at ${time} (${zone})`;
+    }
+    default:
+      return `${valueOf(form, 'schedule_cron') || 'No expression yet'} (${zone})`;
+  }
+}
+
+function mailText(form) {
+  if (valueOf(form, 'mails') !== 'own') return 'As in the settings of the account';
+  const on = ['failure', 'warning', 'success'].filter((kind) => checked(form, `notify_on_${kind}`));
+  if (on.length === 0) return 'None';
+  const to = valueOf(form, 'notify_override_email');
+  return `On ${on.join(', ')}${to === '' ? '' : `, to ${to}`}`;
+}
+
+/** Fields of the answer by name, or by the name of the setting inside source_config. */
+function fieldFor(form, name) {
+  const setting = name.replace(/^source_config\.?/, '');
+  const part = sourcePart(form);
+  const inPart = [...part.querySelectorAll('[data-config]')].find((input) => input.dataset.config === setting);
+  if (inPart) return inPart.closest('[data-field]');
+  if (name === 'source_path') return part.querySelector('[name$="_path"]').closest('[data-field]');
+  return form.querySelector(`[data-field="${CSS.escape(name)}"]`);
+}
+
+const showProblems = (form, answer) => window.e3.showProblems(form, answer.fields, (name) => fieldFor(form, name));
+
+function clearProblems(form) {
+  window.e3.showProblems(form, {});
+  form.querySelector('#test-result').replaceChildren();
+}
+
+function showTest(form, answer) {
+  const failed = answer.status !== 'success' || answer.ok === false;
+  if (failed && answer.fields && showProblems(form, answer)) return;
+  const shown = document.getElementById(failed ? 'test-failed' : 'test-good').content.cloneNode(true);
+  const put = (selector, text) => (shown.querySelector(selector).textContent = text);
+  put('[data-message]', answer.problem?.what ?? answer.message);
+  if (failed) put('[data-action]', answer.problem?.action ?? '');
+  else if (answer.sample?.length > 0) put('[data-sample]', answer.sample.join(', '));
+  else shown.querySelector('[data-sample-line]').remove();
+  if (answer.host_key) put('[data-key]', answer.host_key);
+  else shown.querySelector('[data-key-line]').remove();
+  form.querySelector('#test-result').replaceChildren(shown);
+}

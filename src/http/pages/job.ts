@@ -1,0 +1,89 @@
+import { z } from 'zod';
+import { Cursor, JobId } from '../../protocol/fields.ts';
+import type { JobCard, SourceView } from '../../protocol/job.ts';
+import { page, view } from '../page.ts';
+import { jobModel } from './job-model.ts';
+import { pointRow, runRow } from './rows.ts';
+
+const params = z.object({ job_id: JobId });
+
+/** One job: is it safe, its last 30 days, its runs and restore points, each list paged by key. */
+export const jobPage = page({
+  path: '/jobs/:job_id',
+  caller: 'client',
+  section: '/jobs',
+  params,
+  query: z.object({ runs: Cursor, points: Cursor }),
+  handle: async ({ client, params: { job_id: jobId }, query, request }) => {
+    const [card, { source }, runs, points] = await Promise.all([
+      client.jobs.card(jobId),
+      client.jobs.get(jobId),
+      client.runs.list({ jobId, cursor: query.runs, limit: 20 }),
+      client.points.list({ jobId, cursor: query.points, limit: 10 }),
+    ]);
+    return view('pages/job.njk', {
+      job: jobModel(card, request.now, request.timezone),
+      facts: factsOf(card, source),
+      banners: bannersOf(card, source),
+      runs: { rows: runs.rows.map(runRow), next: runs.next, first: query.runs === undefined },
+      points: { rows: points.rows.map(pointRow), next: points.next, first: query.points === undefined },
+      live: card.last_run !== null && card.last_run.finished_at_epoch_ms === null,
+    });
+  },
+});
+
+/** Asks before a job goes: what becomes of its data is said there. */
+export const deleteJobPage = page({
+  path: '/jobs/:job_id/delete',
+  caller: 'client',
+  section: '/jobs',
+  params,
+  handle: async ({ client, params: { job_id: jobId }, request }) => {
+    const card = await client.jobs.card(jobId);
+    return view('pages/job_delete.njk', { job: jobModel(card, request.now, request.timezone) });
+  },
+});
+
+/** What somebody has to decide about. */
+function bannersOf(job: JobCard, source: SourceView): object {
+  const failed = job.last_run?.status === 'failed' ? job.last_run.problem : null;
+  return {
+    hostKey: source.host_key.seen === null ? null : { pinned: source.host_key.pinned, seen: source.host_key.seen },
+    frozen:
+      job.frozen === null
+        ? null
+        : {
+            at: job.frozen.at_epoch_ms,
+            runId: job.frozen.run_id,
+            what: freezeReasons[job.frozen.reason] ?? 'something unusual was seen',
+            percent: job.brake_percent,
+          },
+    empty: failed?.code === 'ERR_SOURCE_EMPTY' ? failed : null,
+    failed: failed !== null && failed.code !== 'ERR_SOURCE_EMPTY' && source.host_key.seen === null ? failed : null,
+    failedRun: job.last_run?.run_id ?? null,
+  };
+}
+
+const freezeReasons: Readonly<Record<string, string>> = {
+  brake: 'a run found an unusual share of the files deleted or changed',
+  empty_source: 'a run was started although the source listed no files',
+  rolled_forward: 'a run was completed from what an interrupted attempt had written',
+};
+
+function factsOf(job: JobCard, source: SourceView): object {
+  return {
+    fingerprint: source.host_key.pinned,
+    schedule: job.schedule_summary,
+    attempts: job.max_attempts,
+    recipients: job.notify_override_email,
+    mails: [
+      { word: 'success', on: job.notify_on_success },
+      { word: 'warning', on: job.notify_on_warning },
+      { word: 'failure', on: job.notify_on_failure },
+    ]
+      .filter(({ on }) => on === true)
+      .map(({ word }) => word),
+    mailsByDefault: [job.notify_on_success, job.notify_on_warning, job.notify_on_failure].every((on) => on === null),
+    createdAt: job.created_at_epoch_ms,
+  };
+}

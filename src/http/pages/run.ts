@@ -1,0 +1,92 @@
+import { z } from 'zod';
+import type { ClientServices } from '../../jobs/client.ts';
+import { RunId } from '../../protocol/fields.ts';
+import type { EventView, ProgressView, RunView } from '../../protocol/run.ts';
+import { page, view } from '../page.ts';
+import { eventRow } from './event-rows.ts';
+import { runKindText, runPercent, runSays, runState } from './run-words.ts';
+import { speedPlot } from './speed-plot.ts';
+
+const params = z.object({ run_id: RunId });
+
+/** Events that are read for one view: the newest. Speeds for the plot are among them. */
+const READ_EVENTS = 1000;
+const SHOWN_EVENTS = 100;
+
+/**
+ * One run: live while it is under way, its report afterwards. The part that changes is a template of its own; the browser asks for
+ * it every two seconds until the run is over.
+ */
+export const runPage = page({
+  path: '/runs/:run_id',
+  caller: 'client',
+  section: '/runs',
+  params,
+  query: z.object({ events: z.enum(['all']).optional() }),
+  handle: async ({ client, params: { run_id: runId }, query, request }) => {
+    const { run, progress, events } = await readRun(client, runId);
+    const model = { ...runModel(run, progress, events, query.events === 'all'), here: `/runs/${runId}` };
+    // Scripts take the token from the page's head: without it, a part that has not changed is the same to the byte.
+    return request.whole ? view('pages/run.njk', model) : view('partials/run_live.njk', { ...model, csrf: '' });
+  },
+});
+
+async function readRun(
+  client: ClientServices,
+  runId: string,
+): Promise<{ run: RunView; progress: ProgressView; events: EventView[] }> {
+  const [run, progress] = await Promise.all([client.runs.get(runId), client.runs.progress(runId)]);
+  const sinceId = Math.max(0, progress.last_event_id - READ_EVENTS);
+  return { run, progress, events: await client.runs.events(runId, { sinceId, limit: READ_EVENTS }) };
+}
+
+function runModel(run: RunView, progress: ProgressView, events: readonly EventView[], all: boolean) {
+  const told = events.filter((event) => event.type !== 'progress').reverse();
+  const shown = all ? told : told.slice(0, SHOWN_EVENTS);
+  const started = progress.started_at_epoch_ms;
+  return {
+    run: {
+      id: run.run_id,
+      jobId: run.job_id,
+      jobName: run.job_name,
+      kind: runKindText(run),
+      state: runState({ ...run, status: progress.status, stopping: progress.stopping }),
+      says: runSays(progress),
+      percent: runPercent(progress),
+      terminal: progress.terminal,
+      stopping: progress.stopping,
+      forced: progress.cancel_forced,
+      backup: run.kind === 'backup',
+      problem: progress.problem,
+      retryAt: progress.status === 'queued' && progress.attempt > 0 ? progress.not_before_epoch_ms : null,
+      item: progress.terminal || progress.phase !== 'copying' ? null : progress.current_item,
+      createdAt: progress.created_at_epoch_ms,
+      startedAt: started,
+      finishedAt: progress.finished_at_epoch_ms,
+      tookMs: run.duration_ms,
+      attempt: progress.attempt > 1 ? `${progress.attempt} of ${progress.max_attempts}` : null,
+    },
+    figures: {
+      /** Before it copies, a run has nothing to count. */
+      shown: progress.terminal || progress.bytes_total > 0 || progress.files_done > 0,
+      filesDone: progress.files_done,
+      filesTotal: progress.files_total,
+      bytesDone: progress.bytes_transferred,
+      bytesTotal: progress.bytes_total,
+      speed: progress.phase === 'copying' ? progress.speed_bytes_per_sec : null,
+      meanSpeed: meanSpeed(progress, run.duration_ms),
+      etaSeconds: progress.status === 'running' ? progress.eta_seconds : null,
+    },
+    point:
+      run.point?.state === 'kept' ? { id: run.point.point_id, files: run.point.files, bytes: run.point.bytes } : null,
+    plot: speedPlot(events),
+    events: shown.map(eventRow),
+    moreEvents: told.length - shown.length,
+  };
+}
+
+/** Bytes per second over the whole run, once it is over and long enough to say so. */
+function meanSpeed(progress: ProgressView, tookMs: number | null): number | null {
+  if (!progress.terminal || tookMs === null || tookMs < 1000 || progress.bytes_transferred === 0) return null;
+  return (progress.bytes_transferred / tookMs) * 1000;
+}
