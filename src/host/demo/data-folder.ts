@@ -1,5 +1,14 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, statfsSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import knexFactory, { type Knex } from 'knex';
 import { BackupError } from '../../errors/backup-error.ts';
 
@@ -31,7 +40,7 @@ export async function openDataFolder(given: string, options: { spaceNeeded?: num
   const root = resolve(given);
   const path = (...parts: string[]): string => join(root, ...parts);
   try {
-    mkdirSync(root, { recursive: true, mode: 0o700 });
+    makeFolder(root);
     writeFileSync(path('.writable'), '');
   } catch (cause) {
     throw asDataFolderError(root, cause);
@@ -55,6 +64,19 @@ export async function openDataFolder(given: string, options: { spaceNeeded?: num
     read: (name) => (existsSync(path(name)) ? readFileSync(path(name), 'utf8') : null),
     release: async () => await lock.destroy(),
   };
+}
+
+/** As `mkdir -p`. Node's own recursion never ends where a file system answers ENOENT for a folder whose parent exists, as /proc does. */
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST' && statSync(path).isDirectory()) return;
+    if (code !== 'ENOENT' || existsSync(dirname(path))) throw error;
+    makeFolder(dirname(path));
+    mkdirSync(path, { mode: 0o700 });
+  }
 }
 
 /** Says that the disk is full before half a database is written. @throws BackupError ERR_DISK_FULL */
