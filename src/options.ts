@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { isTimezone } from './http/format.ts';
 import { BackupError } from './errors/backup-error.ts';
+import { isTimezone } from './schedule/zone.ts';
 
 const list = z.union([
   z.array(z.string()),

@@ -74,13 +74,3 @@ export function formatTime(epochMs: number | null | undefined, timezone: string)
     timeZone: timezone,
   }).format(epochMs);
 }
-
-/** True for a time zone that this Node knows. */
-export function isTimezone(name: string): boolean {
-  try {
-    new Intl.DateTimeFormat('en', { timeZone: name });
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -1,6 +1,7 @@
 import type { Request } from 'express';
 import type { z } from 'zod';
 import { BackupError } from '../errors/backup-error.ts';
+import { invalidFields } from '../errors/invalid-fields.ts';
 
 /** Names that mean the same. An endpoint declares one of each pair and takes the other one too. */
 const aliases: readonly (readonly [string, string])[] = [
@@ -18,16 +19,6 @@ export function parseInput<Schema extends z.ZodObject>(
   const result = schema.safeParse(withAliases(schema, given));
   if (result.success) return result.data;
   throw invalidFields(result.error.issues.map((issue) => [issue.path.join('.'), issue.message]));
-}
-
-/** An INVALID_INPUT that names fields; the first sentence about each field counts. */
-export function invalidFields(problems: readonly (readonly [field: string, problem: string])[]): BackupError {
-  const fields: Record<string, string> = {};
-  for (const [field, problem] of problems) fields[field === '' ? 'request' : field] ??= problem;
-  const named = Object.entries(fields).map(([field, problem]) => `${field}: ${problem}`);
-  return new BackupError('INVALID_INPUT', `Some of the values are not valid. ${named.join('; ')}.`, {
-    details: { fields },
-  });
 }
 
 function withAliases(schema: z.ZodObject, given: Readonly<Record<string, unknown>>): Record<string, unknown> {

@@ -79,7 +79,8 @@ export interface PointService {
 
 export interface SettingsService {
   get(): Promise<SettingsView>;
-  update(changes: Partial<SettingsView>): Promise<void>;
+  /** What is absent stays. @throws BackupError `INVALID_INPUT` */
+  update(changes: { readonly [Name in keyof SettingsView]?: SettingsView[Name] | undefined }): Promise<void>;
 }
 
 export interface ConnectionService {

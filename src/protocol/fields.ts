@@ -132,7 +132,5 @@ function parseArray(text: string): string[] {
 export function limit(options: { fallback: number; max: number }) {
   return number({ min: 1, max: options.max }).default(options.fallback);
 }
-export const Cursor = z
-  .string()
-  .regex(/^[A-Za-z0-9_-]{1,200}$/, { error: 'must be a cursor as this API gives them out' })
-  .optional();
+/** Where the next page of a list begins: the identifier that the page before gave out as `next`. */
+export const Cursor = uuid.optional();

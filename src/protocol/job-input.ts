@@ -13,7 +13,7 @@ import {
 } from './fields.ts';
 
 /** A path or prefix: taken as it is (blanks at its ends are part of a name), but never with control characters. */
-function path(max: number) {
+export function Path(max: number) {
   return z
     .string({ error: 'must be a text' })
     .max(max, { error: `must not be longer than ${max} characters` })
@@ -30,15 +30,15 @@ const source = {
   source_type: line({ min: 1, max: 32 }),
   source_display_name: line({ max: 191 }).optional(),
   source_config: SourceConfig,
-  source_path: path(1024).optional(),
+  source_path: Path(1024).optional(),
   /** Older forms have one path field per type. */
-  s3_path: path(1024).optional(),
-  aws_path: path(1024).optional(),
-  sftp_path: path(1024).optional(),
+  s3_path: Path(1024).optional(),
+  aws_path: Path(1024).optional(),
+  sftp_path: Path(1024).optional(),
 };
 
 const rest = {
-  dest_prefix: path(512).nullable().optional(),
+  dest_prefix: Path(512).nullable().optional(),
   dest_type: line({ max: 16 }).optional(),
   backup_mode: line({ max: 16 }).optional(),
   engine: line({ max: 16 }).optional(),

@@ -1,0 +1,54 @@
+import type { Knex } from 'knex';
+import { BackupError } from '../errors/backup-error.ts';
+import type { Database } from './connect.ts';
+import { cancelRun, listedRuns, toListedRun, type ListedRun, type RunRow } from './runs.ts';
+
+const RUNS = 's3_cloudbackup_runs';
+
+export interface AdminRunQuery {
+  readonly clientId?: number | undefined;
+  readonly status?: string | undefined;
+  readonly before?: string | undefined;
+  readonly limit: number;
+}
+
+/** Runs of all clients, for operators. */
+export class AllRuns {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** Newest first, before the run `before`. */
+  async list(query: AdminRunQuery): Promise<ListedRun[]> {
+    const rows = (await this.listQuery(query)) as RunRow[];
+    return rows.map(toListedRun);
+  }
+
+  listQuery(query: AdminRunQuery): Knex.QueryBuilder {
+    const { knex } = this.#database;
+    return listedRuns(knex)
+      .modify((builder) => {
+        if (query.clientId !== undefined) void builder.where('r.client_id', query.clientId);
+        if (query.status !== undefined) void builder.where('r.status', query.status);
+        if (query.before === undefined) return;
+        const last = knex(RUNS).where({ uuid: query.before }).select('id');
+        void builder.where('r.id', '<', knex.raw('(?)', [last]));
+      })
+      .orderBy('r.id', 'desc')
+      .limit(query.limit);
+  }
+
+  /** Throws RUN_NOT_FOUND, RUN_NOT_CANCELLABLE. Returns whose run it is, for the audit log. */
+  async forceStop(
+    trx: Knex.Transaction,
+    uuid: string,
+  ): Promise<{ outcome: 'cancelled' | 'stopping'; clientId: number }> {
+    const run = (await trx(RUNS).where({ uuid }).first('id', 'client_id')) as
+      { id: number; client_id: number } | undefined;
+    if (run === undefined) throw new BackupError('RUN_NOT_FOUND');
+    const outcome = await cancelRun(this.#database, trx, Number(run.id), { force: true });
+    return { outcome, clientId: Number(run.client_id) };
+  }
+}

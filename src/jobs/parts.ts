@@ -1,0 +1,33 @@
+import type { Database } from '../database/connect.ts';
+import { ClientSettings } from '../database/settings.ts';
+import type { HostRecords } from '../host/port.ts';
+import { isTimezone } from '../schedule/zone.ts';
+import type { EgressGuard } from '../security/egress.ts';
+import type { Secrets } from '../security/envelope.ts';
+
+/** What the services of a client are made of. */
+export interface ServiceParts {
+  readonly database: Database;
+  readonly host: HostRecords;
+  readonly secrets: Pick<Secrets, 'seal' | 'open'>;
+  readonly egress: EgressGuard;
+  /** IANA zone where neither the job nor the client has one. */
+  readonly timezone: string;
+  /** UUIDv7. */
+  newId(): string;
+  /** Epoch milliseconds. */
+  clock(): number;
+}
+
+/** The client's zone: what it chose itself, else what the host knows of it, else the installation's. */
+export async function timezoneOf(parts: ServiceParts, clientId: number): Promise<string> {
+  const chosen = (await new ClientSettings(parts.database, clientId).get()).default_timezone;
+  if (chosen !== null && isTimezone(chosen)) return chosen;
+  const known = await parts.host.timezone(clientId);
+  return known !== null && isTimezone(known) ? known : parts.timezone;
+}
+
+/** The audit log's name of a client who does something. */
+export function clientActor(clientId: number): { actorKind: 'client'; actorId: string; clientId: number } {
+  return { actorKind: 'client', actorId: String(clientId), clientId };
+}
