@@ -3,9 +3,9 @@ import { v7 } from 'uuid';
 import { endEvents } from '../events/endings.ts';
 import { event, type EventParams } from '../events/catalogue.ts';
 import { statusesBefore, type RunKind } from '../runs/state.ts';
-import { goodPointDue } from '../schedule/overdue.ts';
+import { planFrom } from '../schedule/plan.ts';
 import { parseSchedule, type ScheduleColumns } from '../schedule/schedule.ts';
-import { nextSlot, startJitterMs } from '../schedule/slots.ts';
+import { startJitterMs } from '../schedule/slots.ts';
 import { firstTimezone } from '../schedule/zone.ts';
 import { isDuplicate, type Database, type Executor } from './connect.ts';
 import { appendEvents } from './events.ts';
@@ -200,16 +200,15 @@ export async function setNextRunAt(
   const parsed = parseSchedule(job.schedule);
   const schedule = parsed.ok && job.status === 'active' ? parsed.schedule : ({ type: 'manual' } as const);
   const timezone = timezoneOf(job, options.hostTimezone);
-  const slot = nextSlot(schedule, now, timezone);
-  const nextRunAt = slot === null ? null : slot + job.jitterMs;
+  const { nextRunAt, goodBy } = planFrom(schedule, now, timezone, job);
   // A job that is overdue stays so until a good point comes, whatever is changed on it.
-  const goodBy = slot !== null && job.overdueSince !== null ? job.goodBy : goodPointDue(schedule, now, timezone, job);
+  const promise = nextRunAt !== null && job.overdueSince !== null ? job.goodBy : goodBy;
   await trx(JOBS)
     .where('id', job.id)
     .update({
       next_run_at: nextRunAt === null ? null : toDatabaseTime(nextRunAt),
-      good_by: goodBy === null ? null : toDatabaseTime(goodBy),
-      ...(slot === null ? { overdue_since: null } : {}),
+      good_by: promise === null ? null : toDatabaseTime(promise),
+      ...(nextRunAt === null ? { overdue_since: null } : {}),
     });
   return nextRunAt;
 }
