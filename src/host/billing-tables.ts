@@ -40,6 +40,8 @@ export interface BillingRecordsOptions {
   readonly knex: Knex;
   /** Module whose rows of `tbladdonmodules` are our settings. Default: `cloudstorage`. */
   readonly module?: string;
+  /** Table or view with the module's settings; a worker's user may be granted a view without secrets. Default: `tbladdonmodules`. */
+  readonly settingsTable?: string;
   /** Numbers of the storage products (`tblhosting.packageid`). Default: the module setting `cloudbackup_product_ids`, a comma list. */
   readonly productIds?: readonly number[];
   /** IANA time zone of a client, where the host knows it. */
@@ -78,7 +80,7 @@ export function billingRecords(options: BillingRecordsOptions): HostRecords {
 
   async function settings(): Promise<ReadonlyMap<string, string>> {
     const rows = SettingRows.parse(
-      await knex('tbladdonmodules')
+      await knex(options.settingsTable ?? 'tbladdonmodules')
         .where('module', options.module ?? DEFAULT_MODULE)
         .select({ name: 'setting', value: 'value' }),
     );

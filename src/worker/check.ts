@@ -4,11 +4,10 @@ import { openDatabase, type Database } from '../database/connect.ts';
 import { databaseIdentity } from '../database/identity.ts';
 import { pendingMigrations } from '../database/migrate.ts';
 import { isBackupError } from '../errors/backup-error.ts';
-import { billingRecords } from '../host/billing-tables.ts';
 import { loadSecrets } from '../security/envelope.ts';
 import { destinationSettings } from '../storage/destinations.ts';
 import { databaseSettings, type WorkerConfig } from './config.ts';
-import { answering, findRclone } from './open.ts';
+import { answering, findRclone, hostRecords } from './open.ts';
 
 /** One line of the doctor: what was looked at, what was found, and what to do when it is not well. */
 export interface Finding {
@@ -60,14 +59,14 @@ async function checkDatabase(config: WorkerConfig, environment: NodeJS.ProcessEn
         return 'up to date';
       }),
       await finding('encryption key', 'Set CLOUD_BACKUP_ENCRYPTION_KEY to the key that the portal uses.', async () => {
-        const settings = await billingRecords({ knex: database.knex }).settings();
+        const settings = await hostRecords(database, config).settings();
         return `current key ${loadSecrets({ env: environment, settings }).current.keyId}`;
       }),
       await finding(
         'storage',
         'Set the module setting s3_endpoint, or destination.endpoint; check network and certificate.',
         async () => {
-          const settings = await billingRecords({ knex: database.knex }).settings();
+          const settings = await hostRecords(database, config).settings();
           const destination = destinationSettings(settings, config.destination);
           // Any answer will do: without keys a store says 403.
           const answer = await fetch(destination.endpoint || 'https://s3.amazonaws.com', {

@@ -105,6 +105,13 @@ export const configSchema = z.strictObject({
       accepted_databases: list.default([]),
     })
     .prefault({}),
+  host: z
+    .strictObject({
+      /** Table or view that holds the module's settings; deploy/mariadb-grants.sql makes a view without secrets. */
+      settings_table: text.regex(/^\w+$/, 'must be the name of a table or view').default('tbladdonmodules'),
+      module: text.default('cloudstorage'),
+    })
+    .prefault({}),
   egress: z
     .strictObject({
       /** Hosts (`name`, `name:port`, address) that customers may use although they resolve to private addresses. */

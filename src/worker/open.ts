@@ -30,7 +30,7 @@ export async function openServices(
   try {
     await answering(database);
     await requireMigrated(database);
-    const records = options.records?.(database) ?? billingRecords({ knex: database.knex });
+    const records = options.records?.(database) ?? hostRecords(database, config);
     const secrets = loadSecrets({ env: options.environment ?? process.env, settings: await records.settings() });
     return {
       config,
@@ -47,6 +47,11 @@ export async function openServices(
     await database.close();
     throw error;
   }
+}
+
+/** The host's tables, as the worker may see them. */
+export function hostRecords(database: Database, config: WorkerConfig): HostRecords {
+  return billingRecords({ knex: database.knex, module: config.host.module, settingsTable: config.host.settings_table });
 }
 
 /** Throws ERR_DATABASE_UNREACHABLE with the reason in words. */
