@@ -146,14 +146,9 @@ function normalHost(given: string): string {
   const bare = given.startsWith('[') && given.endsWith(']') ? given.slice(1, -1) : given;
   // One trailing dot is the root of the DNS; a second one makes no name.
   const host = bare.toLowerCase().replace(/\.$/, '');
-  if (
-    host === '' ||
-    host.length > 253 ||
-    !/^[a-z0-9._:%-]+$/.test(host) ||
-    host.includes('..') ||
-    host.startsWith('.')
-  ) {
-    throw refused();
+  const shaped = /^[a-z0-9._:%-]+$/.test(host) && !/^[.-]|\.\.|\.$/.test(host);
+  if (!shaped || host.length > 253) {
+    throw new BackupError('HOST_NOT_ALLOWED', 'The host is written neither as a name nor as an address.');
   }
   return host;
 }

@@ -14,7 +14,7 @@ const PATH = '[path]';
 const SECRET_NAME =
   '(?!(?:InvalidAccessKeyId|SignatureDoesNotMatch|InvalidToken|ExpiredToken|TokenRefreshRequired)\\b)' +
   '(?:[a-z0-9_.-]{0,40}(?:secret|password|passwd|passphrase|passcode|token|api[_-]?key|access[_-]?key(?:[_-]?id)?|accesskeyid|' +
-  'awsaccesskeyid|private[_-]?key|client[_-]?secret|signature|credential|session[_-]?key)[a-z0-9_.-]{0,40}|pass|pwd|sig|auth|key_pem)';
+  'awsaccesskeyid|private[_-]?key|client[_-]?secret|signature|credential|session[_-]?key)[a-z0-9_.-]{0,40}|(?:[a-z0-9_.-]{0,40}[_-])?(?:pass|pwd)|sig|auth|key_pem)';
 
 const patterns: readonly (readonly [RegExp, string])[] = [
   // Private keys, whole or cut off by a log limit.
@@ -63,7 +63,7 @@ const SYSTEM_PATH = new RegExp(
   'g',
 );
 const WINDOWS_PATH =
-  /(?<![\w])[A-Z]:\\(?:Windows|ProgramData|Program Files(?: \(x86\))?|Users\\[^\\\s"']+\\AppData)\\[^\s"'<>|;,)]*/gi;
+  /(?<![\w])[A-Z]:\\(?:Windows|ProgramData|Program Files(?: \(x86\))?|Users\\[^\\\s"']+\\AppData)\\[^\s"'<>|:;,)]*/gi;
 
 /** Longer texts are cut: nothing that long is read, and it bounds the time of every pattern. */
 const LONGEST_TEXT = 64 * 1024;
