@@ -438,6 +438,7 @@ const entries = {
     action: 'Enter the value again, or restore the row from a backup of the database.',
   },
   ERR_DECRYPT_SOURCE_CONFIG: {
+    status: 409,
     what: 'The stored credentials of the source cannot be decrypted.',
     data: UNTOUCHED,
     action: 'Enter the credentials again in the job, or give the worker the right key.',

@@ -1,9 +1,9 @@
 import type { JobValues, StoredJob } from '../database/jobs.ts';
 import { invalidFields } from '../errors/invalid-fields.ts';
 import type { JobChanges } from '../protocol/job-input.ts';
-import { goodPointDue } from '../schedule/overdue.ts';
+import { planFrom } from '../schedule/plan.ts';
 import { parseSchedule, scheduleColumns, type ScheduleColumns } from '../schedule/schedule.ts';
-import { nextSlot, startJitterMs } from '../schedule/slots.ts';
+import { startJitterMs } from '../schedule/slots.ts';
 import { isTimezone } from '../schedule/zone.ts';
 import { timezoneOf, type ServiceParts } from './parts.ts';
 
@@ -40,17 +40,16 @@ export async function planSchedule(
   };
   // A form sends everything: a slot that is due this very moment must not be lost because a name was changed.
   if (job !== null && isSamePlan(columns, job) && active === (job.status === 'active')) return columns;
-  return {
-    ...columns,
-    next_run_at: active ? nextSlot(parsed.schedule, now, zone) : null,
-    good_by: active ? goodPointDue(parsed.schedule, now, zone, delay) : null,
-    // A new promise begins; what the old one had missed is told by the runs.
-    ...(active ? {} : { overdue_since: null }),
-  };
+  if (!active) return { ...columns, next_run_at: null, good_by: null, overdue_since: null };
+  const plan = planFrom(parsed.schedule, now, zone, delay);
+  return { ...columns, next_run_at: plan.nextRunAt, good_by: plan.goodBy };
 }
 
-function isSamePlan(columns: Pick<JobValues, 'schedule_type' | 'schedule_json' | 'timezone'>, job: StoredJob): boolean {
+type PlanColumns = Pick<JobValues, 'schedule_type' | 'schedule_json' | 'timezone' | 'start_jitter_seconds'>;
+
+function isSamePlan(columns: PlanColumns, job: StoredJob): boolean {
   return (
+    columns.start_jitter_seconds === job.start_jitter_seconds &&
     columns.schedule_type === job.schedule_type &&
     columns.schedule_json === JSON.stringify(job.schedule_json) &&
     columns.timezone === job.timezone

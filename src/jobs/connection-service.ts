@@ -1,0 +1,77 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { ClientCommands, type CommandAnswer } from '../database/commands.ts';
+import { ClientJobs } from '../database/jobs.ts';
+import { isAnyWorkerAlive } from '../database/workers.ts';
+import { BackupError } from '../errors/backup-error.ts';
+import type { ConnectionView } from '../protocol/job.ts';
+import {
+  COMMAND_TIMEOUT_MS,
+  TEST_CONNECTION,
+  TestConnectionResult,
+  type TestConnectionPayload,
+} from '../protocol/worker-commands.ts';
+import type { ConnectionService } from './client.ts';
+import type { ServiceParts } from './parts.ts';
+import { sourceService } from './source.ts';
+import { problemOf } from './views.ts';
+
+/** A worker reports every few seconds; after this long without a sign nobody would pick the request up. */
+const WORKER_SILENCE_MS = 30_000;
+const LOOK_EVERY_MS = 150;
+
+/** Connection tests: the portal checks the form and the address, a worker connects. */
+export function connectionService(parts: ServiceParts, clientId: number): ConnectionService {
+  const commands = new ClientCommands(parts.database, clientId);
+  const jobs = new ClientJobs(parts.database, clientId);
+  const sources = sourceService(parts);
+
+  /** Looks until there is an answer. The payload is forgotten when nobody waits any more. */
+  async function ask(payload: TestConnectionPayload): Promise<CommandAnswer> {
+    const uuid = parts.newId();
+    await commands.leave({
+      uuid,
+      type: TEST_CONNECTION,
+      payloadEnc: parts.secrets.seal('command.payload', uuid, JSON.stringify(payload)),
+      expiresInMs: COMMAND_TIMEOUT_MS,
+    });
+    const deadline = performance.now() + COMMAND_TIMEOUT_MS;
+    for (;;) {
+      const answer = await commands.answer(uuid);
+      if (answer.status !== 'pending' && answer.status !== 'processing') return answer;
+      if (performance.now() >= deadline) {
+        await commands.abandon(uuid);
+        throw new BackupError('COMMAND_TIMEOUT');
+      }
+      await delay(LOOK_EVERY_MS);
+    }
+  }
+
+  return {
+    async test({ job_id: jobId, ...given }) {
+      const job = jobId === undefined ? null : await jobs.get(jobId);
+      const source = job === null ? await sources.check(given) : await sources.checkWith(given, job);
+      if (!(await isAnyWorkerAlive(parts.database, WORKER_SILENCE_MS))) throw new BackupError('NO_WORKER');
+      const answer = await ask({
+        source_type: source.type,
+        source_config: { ...source.config },
+        source_path: source.path,
+        host_key: job === null || source.otherServer ? null : job.source_host_key,
+      });
+      if (answer.status === 'expired') throw new BackupError('COMMAND_TIMEOUT');
+      return viewOf(answer);
+    },
+  };
+}
+
+function viewOf(answer: CommandAnswer): ConnectionView {
+  const result = TestConnectionResult.safeParse(answer.result);
+  const found = result.success ? result.data : { ok: false, code: 'ERR_INTERNAL', fingerprint: null, sample: [] };
+  const problem = found.ok ? null : problemOf(found.code ?? 'ERR_INTERNAL');
+  return {
+    ok: found.ok,
+    problem,
+    message: problem === null ? 'The source answers, and can be listed.' : `${problem.what} ${problem.action}`,
+    host_key: found.fingerprint,
+    sample: found.sample,
+  };
+}
