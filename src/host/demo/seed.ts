@@ -21,15 +21,16 @@ const MAIL_TEMPLATE = {
   name: 'Cloud backup report',
   subject: 'Backup "{$job_name}": {$run_status}',
   message: `<p>Dear {$client_name},</p>
-<p>the backup <b>{$job_name}</b> has ended: <b>{$run_status}</b>.</p>
+<p>this is about your backup <b>{$job_name}</b>: <b>{$run_status}</b>.</p>
+<p>{$error_summary}</p>
 <table>
 <tr><td>Source:</td><td>{$source_display_name}</td></tr>
 <tr><td>Destination:</td><td>{$dest_bucket_name}/{$dest_prefix}</td></tr>
 <tr><td>Started:</td><td>{$started_at}</td></tr>
 <tr><td>Finished:</td><td>{$finished_at} ({$duration})</td></tr>
 <tr><td>Transferred:</td><td>{$bytes_transferred_formatted}, {$files_transferred} files</td></tr>
+<tr><td>Last good restore point:</td><td>{$last_good_at}</td></tr>
 </table>
-<p>{$error_summary}</p>
 <p>{$job_log_report_html}</p>
 <p>Northwind Hosting</p>`,
 } as const;
