@@ -46,6 +46,9 @@ export async function startSftpServer(
       `127.0.0.1:${port}`,
       '--key',
       options.hostKeyFile,
+      // Not those of whoever runs the demo.
+      '--authorized-keys',
+      '',
       '--read-only',
       ...cacheFlags(true),
     ],
