@@ -103,9 +103,10 @@ function showProblems(form, problems, fieldFor = (name) => form.querySelector(`[
   return first !== null;
 }
 
-/** `must not be empty` → `Bucket must not be empty.` */
+/** `must not be empty` → `Bucket must not be empty.`; `choose a day` → `Choose a day.` */
 function sentence(field, text) {
   const label = field.querySelector('label, .label')?.textContent.trim() ?? '';
-  const whole = /^[a-z"]/.test(text) && label !== '' ? `${label} ${text}` : text;
+  const rest = /^(must|is|needs|never|may)\b/.test(text) && label !== '';
+  const whole = rest ? `${label} ${text}` : text.charAt(0).toUpperCase() + text.slice(1);
   return /[.!?]$/.test(whole) ? whole : `${whole}.`;
 }

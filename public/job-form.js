@@ -184,6 +184,7 @@ function mailText(form) {
 function fieldFor(form, name) {
   const setting = name.replace(/^source_config\.?/, '');
   const part = sourcePart(form);
+  if (setting === 'pass' && valueOf(form, 'sftp_auth') === 'key') return fieldFor(form, 'private_key');
   const inPart = [...part.querySelectorAll('[data-config]')].find((input) => input.dataset.config === setting);
   if (inPart) return inPart.closest('[data-field]');
   if (name === 'source_path') return part.querySelector('[name$="_path"]').closest('[data-field]');

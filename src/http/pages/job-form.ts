@@ -59,6 +59,17 @@ export const nextRunsPage = page({
   },
 });
 
+/** Dialects of S3 by the name that the source keeps. */
+const s3Providers: Readonly<Record<string, string>> = {
+  Other: 'Any other',
+  Ceph: 'Ceph',
+  Cloudflare: 'Cloudflare R2',
+  Minio: 'MinIO',
+  Rclone: 'rclone',
+  SeaweedFS: 'SeaweedFS',
+  Wasabi: 'Wasabi',
+};
+
 function preview(model: { problem?: string; slots?: object[]; zone?: string }): PageAnswer {
   return view('partials/next_runs.njk', { problem: null, slots: [], zone: '', ...model });
 }
@@ -149,6 +160,7 @@ async function form(
     job: job === null ? null : { id: job.job_id, name: job.name, fixed: job.layout_fixed },
     buckets,
     regions: awsRegions,
+    providers: s3Providers,
     zones: Intl.supportedValuesOf('timeZone'),
     defaults: defaultMails(settings),
     values: {
