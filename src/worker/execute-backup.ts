@@ -1,0 +1,69 @@
+import { runBackup } from '../backup/run.ts';
+import { rcloneEngine } from '../engines/rclone/engine.ts';
+import { event } from '../events/catalogue.ts';
+import { fingerprintOf } from '../sources/host-key.ts';
+import { openS3Store } from '../storage/s3.ts';
+import { bucketAccess } from '../storage/destinations.ts';
+import { bandwidthOf } from './bandwidth.ts';
+import { closingEvents, type RunScope } from './execute.ts';
+import { SqlLedger } from './ledger.ts';
+import { openSource } from './open-source.ts';
+import { macKeysOf, ownershipOf } from './services.ts';
+
+/** One claim of a backup run, from the credentials to the commit. */
+export async function executeBackup(scope: RunScope): Promise<void> {
+  const { services, active, job, reporter, folder, notify } = scope;
+  const { config, database, log, rclone } = services;
+  const startedAt = Date.now();
+  reporter.event(event('BACKUP_STARTING', { dest_bucket: job.bucketName, dest_prefix_trunc: job.prefix }));
+  const access = await bucketAccess(
+    services.records,
+    services.secrets,
+    { clientId: job.clientId, bucketId: job.bucketId, bucketName: job.bucketName },
+    config.destination,
+  );
+  const opened = await openSource(services, job, access, active.signal);
+  if (opened.pinnedNow && opened.hostKey !== null)
+    reporter.event(event('HOST_KEY_PINNED', { fingerprint: fingerprintOf(opened.hostKey) }));
+  const engine = rcloneEngine({
+    binary: rclone,
+    source: opened.definition,
+    hostKey: opened.hostKey,
+    destination: access,
+    workFolder: folder,
+    transfers: config.rclone.transfers,
+    statsSeconds: config.rclone.stats_interval,
+    bandwidth: await bandwidthOf(services, job),
+  });
+  reporter.event(event('SCANNING_SOURCE'));
+  await runBackup({
+    job: {
+      uuid: job.uuid,
+      prefix: job.prefix,
+      sourceType: job.sourceType,
+      frozen: job.frozen,
+      brakes: { share: job.brakePercent / 100, minFiles: job.brakeMinFiles },
+    },
+    run: {
+      uuid: active.run.uuid,
+      claim: active.run.claimName,
+      generation: active.run.generation,
+      allowEmptySource: active.run.options['allow_empty'] === true,
+    },
+    owner: ownershipOf(services),
+    store: openS3Store(access),
+    engine,
+    ledger: new SqlLedger({
+      database,
+      active,
+      job,
+      reporter,
+      log,
+      closing: (request) => closingEvents(request, startedAt),
+      notify,
+    }),
+    keys: macKeysOf(services.secrets),
+    workFolder: folder,
+    clock: Date.now,
+  });
+}

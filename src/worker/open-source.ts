@@ -1,0 +1,92 @@
+import { pinHostKey, rememberSeenHostKey, type WorkerJob } from '../database/worker-jobs.ts';
+import { BackupError } from '../errors/backup-error.ts';
+import { fetchHostKey } from '../sources/fetch-host-key.ts';
+import { fingerprintOf } from '../sources/host-key.ts';
+import {
+  hostsOf,
+  isDestination,
+  readSource,
+  remoteOf,
+  type RemoteDefinition,
+  type Source,
+} from '../sources/registry.ts';
+import { parseEndpoint, type EgressGuard } from '../security/egress.ts';
+import type { BucketAccess } from '../storage/port.ts';
+import type { WorkerServices } from './services.ts';
+
+export interface OpenedSource {
+  readonly source: Source;
+  readonly definition: RemoteDefinition;
+  /** SFTP: the key that the connection must show. */
+  readonly hostKey: string | null;
+  /** The key was pinned by this very run. */
+  readonly pinnedNow: boolean;
+}
+
+/** The source of a job, decrypted, with its hosts checked and its host key pinned. */
+export async function openSource(
+  services: WorkerServices,
+  job: WorkerJob,
+  destination: BucketAccess,
+  signal: AbortSignal,
+): Promise<OpenedSource> {
+  const source = readSource({ type: job.sourceType, configJson: decrypted(services, job), path: job.sourcePath });
+  refuseDestination(source, job, destination);
+  const addresses = await checkHosts(services.egress, source);
+  const definition = remoteOf(source);
+  if (definition.backend !== 'sftp') return { source, definition, hostKey: null, pinnedNow: false };
+  const shown = await showHostKey(source, addresses, signal);
+  if (job.sourceHostKey === null) {
+    const pinnedNow = await pinHostKey(services.database, job.id, shown);
+    return { source, definition, hostKey: shown, pinnedNow };
+  }
+  if (shown !== job.sourceHostKey) {
+    await rememberSeenHostKey(services.database, job.id, shown);
+    throw hostKeyChanged(job.sourceHostKey, shown);
+  }
+  return { source, definition, hostKey: shown, pinnedNow: false };
+}
+
+function decrypted({ secrets }: WorkerServices, job: WorkerJob): string {
+  try {
+    return secrets.open('job.source-config', job.uuid, job.sourceConfigEnc);
+  } catch (cause) {
+    throw new BackupError('ERR_DECRYPT_SOURCE_CONFIG', undefined, { cause });
+  }
+}
+
+function refuseDestination(source: Source, job: WorkerJob, destination: BucketAccess): void {
+  if (destination.endpoint === '') return;
+  const { host, port } = parseEndpoint(destination.endpoint);
+  if (isDestination(source, { server: `${host}:${port}`, bucket: destination.bucket, prefix: job.prefix }))
+    throw new BackupError('SOURCE_IS_DESTINATION');
+}
+
+/** Resolves and checks every server of the source; returns the first allowed address of each by `host:port`. */
+export async function checkHosts(egress: EgressGuard, source: Source): Promise<Map<string, string | undefined>> {
+  const addresses = new Map<string, string | undefined>();
+  for (const { host, port } of hostsOf(source)) {
+    const allowed = await egress.check(host, port);
+    addresses.set(`${host}:${port}`, allowed.addresses[0]);
+  }
+  return addresses;
+}
+
+export async function showHostKey(
+  source: Source,
+  addresses: ReadonlyMap<string, string | undefined>,
+  signal: AbortSignal,
+): Promise<string> {
+  const [server] = hostsOf(source);
+  if (server === undefined) throw new BackupError('ERR_SOURCE_CONFIG');
+  return await fetchHostKey(
+    { ...server, address: addresses.get(`${server.host}:${server.port}`) },
+    AbortSignal.any([signal, AbortSignal.timeout(15_000)]),
+  );
+}
+
+export function hostKeyChanged(pinned: string, seen: string): BackupError {
+  return new BackupError('ERR_SFTP_HOST_KEY_CHANGED', undefined, {
+    details: { pinned: fingerprintOf(pinned), seen: fingerprintOf(seen) },
+  });
+}
