@@ -34,7 +34,7 @@ export class AllRuns {
         if (query.status !== undefined) void builder.where('r.status', query.status);
         if (query.before === undefined) return;
         const last = knex(RUNS).where({ uuid: query.before }).select('id');
-        void builder.where('r.id', '<', knex.raw('(?)', [last]));
+        void builder.where('r.id', '<', knex.raw('?', [last]));
       })
       .orderBy('r.id', 'desc')
       .limit(query.limit);

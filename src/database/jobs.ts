@@ -127,7 +127,7 @@ export class ClientJobs {
       .modify((builder) => {
         if (query.after === undefined) return;
         const last = knex(JOBS).where({ uuid: query.after, client_id: this.#clientId }).select('id');
-        void builder.where('j.id', '>', knex.raw('(?)', [last]));
+        void builder.where('j.id', '>', knex.raw('?', [last]));
       })
       .orderBy('j.id')
       .limit(query.limit);
@@ -260,7 +260,7 @@ export class ClientJobs {
     const everRun = executor(`${RUNS} as r`).whereRaw('r.job_id = j.id').select(executor.raw('1'));
     return executor(`${JOBS} as j`)
       .where('j.client_id', this.#clientId)
-      .select('j.*', executor.raw('exists (?) as layout_fixed', [everRun]));
+      .select('j.*', executor.raw('exists ? as layout_fixed', [everRun]));
   }
 
   #live(trx: Knex.Transaction, uuid: string): Knex.QueryBuilder {

@@ -33,7 +33,7 @@ export class ClientPoints {
       .modify((builder) => {
         if (query.before === undefined) return;
         const last = knex(POINTS).where({ uuid: query.before, client_id: this.#clientId }).select('generation');
-        void builder.where('p.generation', '<', knex.raw('(?)', [last]));
+        void builder.where('p.generation', '<', knex.raw('?', [last]));
       })
       .orderBy('p.generation', 'desc')
       .limit(query.limit);

@@ -110,7 +110,7 @@ export class ClientRuns {
         if (query.jobId !== undefined) void builder.where('r.job_id', query.jobId);
         if (query.before === undefined) return;
         const last = knex(RUNS).where({ uuid: query.before, client_id: this.#clientId }).select('id');
-        void builder.where('r.id', '<', knex.raw('(?)', [last]));
+        void builder.where('r.id', '<', knex.raw('?', [last]));
       })
       .orderBy('r.id', 'desc')
       .limit(query.limit);
@@ -133,7 +133,7 @@ export class ClientRuns {
       .limit(1)
       .select('n.id');
     return knex(`${JOBS} as j`)
-      .join(`${RUNS} as r`, 'r.id', knex.raw('(?)', [newest]))
+      .join(`${RUNS} as r`, 'r.id', knex.raw('?', [newest]))
       .whereIn('j.id', [...jobIds])
       .where('j.client_id', this.#clientId)
       .select('r.*');
