@@ -36,6 +36,8 @@ export interface BackupContext {
   readonly clock: () => number;
   /** Files of one list that stay in memory (default 50,000); more go to `workFolder`. */
   readonly memoryItems?: number;
+  /** First pause before a database that cannot be reached is asked again (default 250 ms); doubled up to five seconds. */
+  readonly databaseRetryMs?: number;
 }
 
 export interface BackupResult {
@@ -47,3 +49,4 @@ export interface BackupResult {
 }
 
 export const DEFAULT_MEMORY_ITEMS = 50_000;
+export const DEFAULT_DATABASE_RETRY_MS = 250;

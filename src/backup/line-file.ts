@@ -1,4 +1,4 @@
-import { open, type FileHandle } from 'node:fs/promises';
+import { appendFile, open } from 'node:fs/promises';
 import { BackupError } from '../errors/backup-error.ts';
 
 const BLOCK_BYTES = 256 * 1024;
@@ -21,7 +21,6 @@ export function jsonLines<T>(): LineFormat<T> {
 export class LineFile<T> {
   readonly #path: string;
   readonly #format: LineFormat<T>;
-  #file: FileHandle | null = null;
 
   constructor(path: string, format: LineFormat<T>) {
     this.#path = path;
@@ -30,24 +29,17 @@ export class LineFile<T> {
 
   async append(items: readonly T[]): Promise<void> {
     try {
-      this.#file ??= await open(this.#path, 'ax', 0o600);
       let text = '';
       for (const item of items) {
         text += `${this.#format.write(item)}\n`;
         if (text.length < BLOCK_BYTES) continue;
-        await this.#file.appendFile(text);
+        await appendFile(this.#path, text, { mode: 0o600 });
         text = '';
       }
-      await this.#file.appendFile(text);
+      await appendFile(this.#path, text, { mode: 0o600 });
     } catch (error) {
       throw diskError(error);
     }
-  }
-
-  /** No more items. */
-  async close(): Promise<void> {
-    await this.#file?.close();
-    this.#file = null;
   }
 
   /** All items in batches; may be called again and again, also side by side. */

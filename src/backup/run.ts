@@ -4,7 +4,7 @@ import { brakesHold } from '../layout/brakes.ts';
 import { okKey } from '../layout/keys.ts';
 import { listArrivals, type Arrival } from './arrivals.ts';
 import { claimPrefix, type ClaimedPrefix } from './claim-prefix.ts';
-import { DEFAULT_MEMORY_ITEMS, type BackupContext, type BackupResult } from './context.ts';
+import { DEFAULT_DATABASE_RETRY_MS, DEFAULT_MEMORY_ITEMS, type BackupContext, type BackupResult } from './context.ts';
 import { copyFiles } from './copy.ts';
 import {
   comparedEvent,
@@ -210,7 +210,8 @@ class BackupRun {
 
   /** Asks the database until it answers: an outage costs nobody the work that is done. */
   async #whenReachable<T>(ask: () => Promise<T>): Promise<T> {
-    for (let waitMs = 250; ; waitMs = Math.min(waitMs * 2, 5_000)) {
+    const firstMs = this.#context.databaseRetryMs ?? DEFAULT_DATABASE_RETRY_MS;
+    for (let waitMs = firstMs; ; waitMs = Math.min(waitMs * 2, 5_000)) {
       this.#signal.throwIfAborted();
       try {
         return await ask();

@@ -32,7 +32,6 @@ export async function sortExternally<T>(
 async function writeRun<T>(items: T[], space: SpillSpace, format: LineFormat<T>): Promise<LineFile<T>> {
   const file = new LineFile(spillPath(space), format);
   await file.append(items);
-  await file.close();
   return file;
 }
 

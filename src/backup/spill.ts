@@ -46,9 +46,7 @@ export class SpillList<T> implements Replayable<T> {
 
   /** To be called once, after the last item. */
   async finish(): Promise<void> {
-    if (this.#file === null) return;
-    await this.#spill();
-    await this.#file.close();
+    if (this.#file !== null) await this.#spill();
   }
 
   async #spill(): Promise<void> {

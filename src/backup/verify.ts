@@ -17,6 +17,7 @@ const LIST_AGAIN_FROM = 1_000;
 /** What the source says of files now; asked in the order of paths. */
 export interface SecondLook {
   at(path: string): Promise<ListedFile | null>;
+  close(): Promise<void>;
 }
 
 /** Looks again at the files that were copied: singly when few, otherwise by one listing. */
@@ -25,18 +26,21 @@ export async function lookAgain(
   options: { plan: BackupPlan; copied: CopyResult; listedFiles: number; signal: AbortSignal; space: SpillSpace },
 ): Promise<SecondLook> {
   const { plan, copied, listedFiles, signal, space } = options;
-  if (plan.copyFiles === 0) return { at: async () => null };
+  if (plan.copyFiles === 0) return seenFiles(new Map());
   if (copied.paths === 'all' || (plan.copyFiles >= LIST_AGAIN_FROM && plan.copyFiles * 2 > listedFiles)) {
     const { files } = await listSource(context.engine, { signal, space });
     const cursor = new PathCursor(files);
-    return { at: async (path) => (await cursor.at(path))[0] ?? null };
+    return { at: async (path) => (await cursor.at(path))[0] ?? null, close: async () => await cursor.close() };
   }
   const paths: string[] = [];
   for await (const item of plan.items) {
     if (item.kind === 'copy' && !keyTooLong(context, item.file.path)) paths.push(item.file.path);
   }
-  const seen: ReadonlyMap<string, SourceFile> = await context.engine.look(paths, { signal });
-  return { at: async (path) => seen.get(path) ?? null };
+  return seenFiles(await context.engine.look(paths, { signal }));
+}
+
+function seenFiles(seen: ReadonlyMap<string, SourceFile>): SecondLook {
+  return { at: async (path) => seen.get(path) ?? null, close: async () => undefined };
 }
 
 /** Everything that the entries of the point are made from. */
@@ -108,6 +112,7 @@ export async function* finalEntries(
     }
   } finally {
     await arrivals.close();
+    await evidence.again.close();
   }
 }
 

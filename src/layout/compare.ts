@@ -30,22 +30,26 @@ export async function* compare(
 ): AsyncGenerator<Decision> {
   const base = entries[Symbol.asyncIterator]();
   const missing = (entry: Entry): Decision => ({ kind: isUnread(entry.path) ? 'carried' : 'deleted', base: entry });
-  let next = await base.next();
-  for await (const file of files) {
-    let order = next.done === true ? 1 : compareUtf8(next.value.path, file.path);
-    while (next.done !== true && order < 0) {
-      yield missing(next.value);
-      next = await base.next();
-      order = next.done === true ? 1 : compareUtf8(next.value.path, file.path);
+  try {
+    let next = await base.next();
+    for await (const file of files) {
+      let order = next.done === true ? 1 : compareUtf8(next.value.path, file.path);
+      while (next.done !== true && order < 0) {
+        yield missing(next.value);
+        next = await base.next();
+        order = next.done === true ? 1 : compareUtf8(next.value.path, file.path);
+      }
+      if (next.done !== true && order === 0) {
+        yield decide(file, next.value);
+        next = await base.next();
+      } else {
+        yield { kind: 'copy', file, base: null };
+      }
     }
-    if (next.done !== true && order === 0) {
-      yield decide(file, next.value);
-      next = await base.next();
-    } else {
-      yield { kind: 'copy', file, base: null };
-    }
+    for (; next.done !== true; next = await base.next()) yield missing(next.value);
+  } finally {
+    await base.return?.();
   }
-  for (; next.done !== true; next = await base.next()) yield missing(next.value);
 }
 
 function decide(file: ListedFile, base: Entry): Decision {

@@ -1,0 +1,80 @@
+import { BackupError } from '../../src/errors/backup-error.ts';
+import { ConnectionKilled, MemoryBucket, type FaultPlan, type StoreOperation } from '../../src/storage/memory.ts';
+import type { ListOptions, ObjectStore, StoredObject } from '../../src/storage/port.ts';
+
+/** A bucket that model processes connect to, each with faults of its own. */
+export interface ModelBucket {
+  connect(faults?: FaultPlan): ObjectStore;
+}
+
+export function memoryModelBucket(): ModelBucket {
+  const bucket = new MemoryBucket({ pageSize: 5 });
+  return { connect: (faults) => bucket.connect(faults) };
+}
+
+/** A bucket on a real server; faults are made around the requests. */
+export function realModelBucket(open: () => ObjectStore): ModelBucket {
+  return { connect: (faults) => (faults === undefined ? open() : new FaultyStore(open(), faults)) };
+}
+
+class FaultyStore implements ObjectStore {
+  readonly #store: ObjectStore;
+  readonly #faults: FaultPlan;
+  #killed = false;
+
+  constructor(store: ObjectStore, faults: FaultPlan) {
+    this.#store = store;
+    this.#faults = faults;
+  }
+
+  async *list(prefix: string, options?: ListOptions): AsyncGenerator<StoredObject> {
+    const objects = await this.#request('list', prefix, async () => {
+      const all: StoredObject[] = [];
+      for await (const object of this.#store.list(prefix, options)) all.push(object);
+      return all;
+    });
+    yield* objects;
+  }
+
+  async listFolders(prefix: string, options?: ListOptions): Promise<string[]> {
+    return await this.#request('listFolders', prefix, () => this.#store.listFolders(prefix, options));
+  }
+
+  async get(...args: Parameters<ObjectStore['get']>): ReturnType<ObjectStore['get']> {
+    return await this.#request('get', args[0], () => this.#store.get(...args));
+  }
+
+  async stream(...args: Parameters<ObjectStore['stream']>): ReturnType<ObjectStore['stream']> {
+    return await this.#request('stream', args[0], () => this.#store.stream(...args));
+  }
+
+  async head(...args: Parameters<ObjectStore['head']>): ReturnType<ObjectStore['head']> {
+    return await this.#request('head', args[0], () => this.#store.head(...args));
+  }
+
+  async put(...args: Parameters<ObjectStore['put']>): Promise<void> {
+    await this.#request('put', args[0], () => this.#store.put(...args));
+  }
+
+  async copy(...args: Parameters<ObjectStore['copy']>): Promise<boolean> {
+    return await this.#request('copy', args[1], () => this.#store.copy(...args));
+  }
+
+  async delete(...args: Parameters<ObjectStore['delete']>): Promise<void> {
+    await this.#request('delete', args[0][0] ?? '', () => this.#store.delete(...args));
+  }
+
+  async #request<T>(operation: StoreOperation, key: string, effect: () => Promise<T>): Promise<T> {
+    if (this.#killed) throw new ConnectionKilled();
+    const fault = this.#faults(operation, key);
+    if (fault === 'error-before') throw new BackupError('ERR_S3_PREFLIGHT_NETWORK');
+    if (fault === 'die-before') this.#killed = true;
+    if (this.#killed) throw new ConnectionKilled();
+    if (typeof fault === 'object') await fault.wait;
+    const result = await effect();
+    if (fault === 'die-after') this.#killed = true;
+    if (this.#killed) throw new ConnectionKilled();
+    if (fault === 'error-after') throw new BackupError('ERR_S3_PREFLIGHT_NETWORK');
+    return result;
+  }
+}
