@@ -97,7 +97,7 @@ function requireMethod(endpoint: Endpoint, request: Request, response: Response)
   throw new BackupError('METHOD_NOT_ALLOWED');
 }
 
-/** Failures of ours are errors with all their causes; refusals are of interest only when somebody looks for them. */
+/** Failures of ours are logged with all their causes; refusals are of interest only when somebody looks for them. */
 function logFailure(
   portal: Portal,
   about: { requestId: string; name: string; method: string },
@@ -105,7 +105,8 @@ function logFailure(
   endpoint: Endpoint | undefined,
 ): void {
   const fields = { request: about.requestId, endpoint: about.name, method: about.method };
-  if (shown.httpStatus >= 500) portal.log.error('request failed', { ...fields, error: describeError(shown) });
+  if (shown.httpStatus === 500) portal.log.error('request failed', { ...fields, error: describeError(shown) });
+  else if (shown.httpStatus > 500) portal.log.warn('request failed', { ...fields, error: describeError(shown) });
   else portal.log.debug('request refused', { ...fields, code: shown.code });
   const declared = endpoint === undefined || [...commonErrors, ...endpoint.errors, 'NOT_FOUND'].includes(shown.code);
   if (!declared)

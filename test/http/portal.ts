@@ -66,6 +66,11 @@ export interface TestPortal {
 export interface Browser {
   readonly token: string;
   get(name: string, query?: Readonly<Record<string, string | number>>): Promise<Response>;
+  getWith(
+    name: string,
+    query: Readonly<Record<string, string | number>>,
+    headers: Readonly<Record<string, string>>,
+  ): Promise<Response>;
   post(name: string, fields?: Readonly<Record<string, unknown>>): Promise<Response>;
   page(path: string): Promise<Response>;
 }
@@ -100,6 +105,7 @@ export async function openPortal(
     secrets,
     env: {},
     timezone: 'Europe/Berlin',
+    changesPerMinute: 100_000,
     resolve: () => Promise.resolve(['93.184.215.14']),
     log: createLog({ level: 'error', silent: !process.env['DEBUG'] }),
     ...given,
@@ -115,6 +121,8 @@ export async function openPortal(
     return {
       token,
       get: async (name, query = {}) => await request(app).get(address(name)).query(query).set(WHO, person),
+      getWith: async (name, query, headers) =>
+        await request(app).get(address(name)).query(query).set(WHO, person).set(headers),
       post: async (name, fields = {}) =>
         await request(app).post(address(name)).set(WHO, person).set('X-CSRF-Token', token).send(fields),
       page: async (path) => await request(app).get(`${MOUNTED}${path}`).set(WHO, person),
