@@ -8,6 +8,8 @@ import { describeObjectStore, type OpenedStore, type StoreTraits } from '../cont
 import { startRcloneS3, type S3Server } from '../servers/rclone-serve.ts';
 import { startSeaweedFs } from '../servers/seaweedfs.ts';
 
+// Two real servers and some ten thousand requests: this file takes 15 to 30 seconds.
+
 /** Writes with user metadata as our transfers do: by rclone. */
 async function writeByRclone(access: BucketAccess, key: string, body: Buffer, metadata: Record<string, string>) {
   const sets = Object.entries(metadata).flatMap(([name, value]) => ['--metadata-set', `${name}=${value}`]);
