@@ -10,11 +10,24 @@ const SECRET = '[secret]';
 const ADDRESS = '[internal address]';
 const PATH = '[path]';
 
-/** Repetitions in the patterns are bounded, so that hostile text cannot make them slow. Words that stand before a secret: `secret_access_key = …`, `"password": "…"`, `X-Amz-Signature=…`, `--sftp-pass …`. */
+/**
+ * Words that stand before a secret: `secret_access_key = …`, `"password": "…"`, `X-Amz-Signature=…`, `--sftp-pass …`.
+ * Repetitions in all patterns are bounded, so that hostile text cannot make them slow.
+ */
 const SECRET_NAME =
   '(?!(?:InvalidAccessKeyId|SignatureDoesNotMatch|InvalidToken|ExpiredToken|TokenRefreshRequired)\\b)' +
   '(?:[a-z0-9_.-]{0,40}(?:secret|password|passwd|passphrase|passcode|token|api[_-]?key|access[_-]?key(?:[_-]?id)?|accesskeyid|' +
   'awsaccesskeyid|private[_-]?key|client[_-]?secret|signature|credential|session[_-]?key)[a-z0-9_.-]{0,40}|(?:[a-z0-9_.-]{0,40}[_-])?(?:pass|pwd)|sig|auth|key_pem)';
+
+/** "name": "value", name = value, name: value, --name value. Quoted values may hold spaces and escaped quotes. */
+const named: readonly (readonly [RegExp, string])[] = [
+  [new RegExp(`(["']?\\b${SECRET_NAME}\\b["']?\\s*[:=]\\s*)"(?:[^"\\\\\\r\\n]|\\\\.){0,4096}"`, 'gi'), `$1"${SECRET}"`],
+  [new RegExp(`(["']?\\b${SECRET_NAME}\\b["']?\\s*[:=]\\s*)'(?:[^'\\\\\\r\\n]|\\\\.){0,4096}'`, 'gi'), `$1'${SECRET}'`],
+  [new RegExp(`(\\b${SECRET_NAME}\\b["']?\\s*[:=]\\s*)(?!["'\\[])[^\\s,;&"'<>)\\]}]+`, 'gi'), `$1${SECRET}`],
+  [new RegExp(`(--${SECRET_NAME}\\s+)(?!\\[secret\\]|-)[^\\s"']+`, 'gi'), `$1${SECRET}`],
+];
+/** Most lines hold none of these words: they are spared the costly patterns above. */
+const MAYBE_NAMED = /secret|pass|pwd|token|key|signature|credential|sig|auth/i;
 
 const patterns: readonly (readonly [RegExp, string])[] = [
   // Private keys, whole or cut off by a log limit.
@@ -27,11 +40,6 @@ const patterns: readonly (readonly [RegExp, string])[] = [
   [/\b([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/?#"'<>@]*(?:@[^\s/?#"'<>@]*)*@/gi, `$1${SECRET}@`],
   // Query strings of URLs hold signatures, upload ids and tokens.
   [/\b([a-z][a-z0-9+.-]{0,20}:\/\/[^\s?"'<>]{0,2048})\?[^\s"'<>]*/gi, '$1?[query]'],
-  // "name": "value", name = value, name: value, --name value. Quoted values may hold spaces and escaped quotes.
-  [new RegExp(`(["']?\\b${SECRET_NAME}\\b["']?\\s*[:=]\\s*)"(?:[^"\\\\\\r\\n]|\\\\.){0,4096}"`, 'gi'), `$1"${SECRET}"`],
-  [new RegExp(`(["']?\\b${SECRET_NAME}\\b["']?\\s*[:=]\\s*)'(?:[^'\\\\\\r\\n]|\\\\.){0,4096}'`, 'gi'), `$1'${SECRET}'`],
-  [new RegExp(`(\\b${SECRET_NAME}\\b["']?\\s*[:=]\\s*)(?!["'\\[])[^\\s,;&"'<>)\\]}]+`, 'gi'), `$1${SECRET}`],
-  [new RegExp(`(--${SECRET_NAME}\\s+)(?!\\[secret\\]|-)[^\\s"']+`, 'gi'), `$1${SECRET}`],
   // Forms that are secrets by themselves.
   [/\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16}\b/g, SECRET],
   [/\bya29\.[A-Za-z0-9_-]{10,}/g, SECRET],
@@ -72,6 +80,9 @@ const LONGEST_TEXT = 64 * 1024;
 export function redact(text: string): string {
   let result = text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)}…` : text;
   for (const [pattern, replacement] of patterns) result = result.replace(pattern, replacement);
+  if (MAYBE_NAMED.test(result)) {
+    for (const [pattern, replacement] of named) result = result.replace(pattern, replacement);
+  }
   return result
     .replace(INTERNAL_V4, ADDRESS)
     .replace(INTERNAL_V6, ADDRESS)

@@ -88,9 +88,9 @@ describe('redaction by form', () => {
       'eyJaaaaaaaa.'.repeat(10_000),
     ];
     for (const text of hostile) {
-      const before = performance.now();
+      const before = process.cpuUsage().user;
       redact(text);
-      expect(performance.now() - before).toBeLessThan(2_000);
+      expect((process.cpuUsage().user - before) / 1000).toBeLessThan(2_000);
     }
   });
 
