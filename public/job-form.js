@@ -15,11 +15,14 @@ function jobForm() {
     saving: false,
 
     init() {
+      const zone = this.$root.querySelector('[data-guess]');
+      if (zone) guessZone(zone);
       this.refresh();
     },
 
     refresh() {
       const form = this.$root;
+      this.problem = '';
       this.from = fromText(form);
       this.to = toText(form);
       this.when = whenText(form);
@@ -58,6 +61,14 @@ function jobForm() {
 }
 
 document.addEventListener('alpine:init', () => Alpine.data('jobForm', jobForm));
+
+/** Where the account has no time zone, that of the viewer is the better guess than that of the server. */
+function guessZone(input) {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (!zone || zone === input.value) return;
+  input.value = zone;
+  input.dispatchEvent(new Event('input', { bubbles: true }));
+}
 
 const valueOf = (form, name) => {
   const field = form.elements[name];

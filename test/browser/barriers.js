@@ -1,3 +1,4 @@
+// @ts-nocheck -- it runs in a browser, and this project is typed for Node.
 /* global document, getComputedStyle, NodeFilter */
 
 /** Runs in a page (accessibility.ts): everything it needs is inside. Gives what is wrong, in words. */

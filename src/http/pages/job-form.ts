@@ -163,6 +163,8 @@ async function form(
     providers: s3Providers,
     zones: Intl.supportedValuesOf('timeZone'),
     defaults: defaultMails(settings),
+    /** The browser may put its own zone into the form. */
+    guessZone: job === null && settings.default_timezone === null,
     values: {
       ...values,
       timezone: values.timezone ?? timezone,

@@ -1,0 +1,349 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { ADA, ADMIN, GRACE } from '../../src/host/demo/seed.ts';
+import { startDemo, type Demo } from '../../src/host/demo/start.ts';
+import { barriersOf } from './accessibility.ts';
+import { complaintsOf, launchChromium } from './chromium.ts';
+
+/**
+ * The pages as customers meet them: the demo's billing portal, a real worker, rclone's S3 and SFTP servers, Chromium.
+ * Slow (about a minute): starts all of these and waits for real backups.
+ */
+const MINUTE = 60_000;
+
+let folder: string;
+let demo: Demo;
+let browser: Browser;
+const stop = new AbortController();
+/** Jobs and runs that the first tests make and the later ones look at. */
+const made = { job: '', run: '' };
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'e3-browser-'));
+  [demo, browser] = await Promise.all([
+    startDemo({ dataDir: folder, port: 0, say: () => undefined, signal: stop.signal }),
+    launchChromium(),
+  ]);
+}, 2 * MINUTE);
+
+afterAll(async () => {
+  await browser?.close();
+  stop.abort();
+  await demo?.stop();
+  await rm(folder, { recursive: true, force: true });
+}, MINUTE);
+
+interface Visitor {
+  readonly page: Page;
+  readonly context: BrowserContext;
+  readonly complaints: string[];
+}
+
+type Who = 'ada' | 'grace' | 'admin';
+const names: Readonly<Record<Who, string>> = { ada: ADA, grace: GRACE, admin: ADMIN };
+
+/** A browser of its own in which this person has signed in at the host's sign-in page, led there by ours. */
+async function visitor(
+  who: Who,
+  options: { scheme?: 'light' | 'dark'; width?: number; javaScript?: boolean } = {},
+): Promise<Visitor> {
+  const context = await browser.newContext({
+    colorScheme: options.scheme ?? 'light',
+    viewport: { width: options.width ?? 1280, height: 900 },
+    javaScriptEnabled: options.javaScript ?? true,
+    reducedMotion: 'reduce',
+  });
+  const page = await context.newPage();
+  const complaints = complaintsOf(page);
+  await page.goto(who === 'admin' ? `${demo.address}/admin` : demo.address);
+  await page.fill('#user', names[who]);
+  await page.fill('#password', demo.secrets.passwords[who]);
+  await page.keyboard.press('Enter');
+  await page.waitForURL(`${demo.address}/**`);
+  return { page, context, complaints };
+}
+
+const idIn = (page: Page, kind: 'jobs' | 'runs'): string =>
+  new RegExp(`/${kind}/([0-9a-f-]{36})`).exec(page.url())?.[1] ?? '';
+
+/** Tab until the element has the focus: only what a keyboard reaches is reached. */
+async function tabTo(page: Page, selector: string): Promise<void> {
+  for (let steps = 0; steps < 80; steps += 1) {
+    if (await page.evaluate(`document.activeElement.matches(${JSON.stringify(selector)})`)) return;
+    await page.keyboard.press('Tab');
+  }
+  throw new Error(`the tab key does not lead to ${selector}`);
+}
+
+async function typeInto(page: Page, selector: string, text: string): Promise<void> {
+  await tabTo(page, selector);
+  await page.keyboard.press('Control+A');
+  await page.keyboard.type(text);
+}
+
+describe('a customer in the portal', () => {
+  it(
+    'signs in, makes a job with the keyboard alone, tests the connection, and reads where it goes',
+    async () => {
+      const { page, context, complaints } = await visitor('ada');
+      expect(page.url()).toBe(`${demo.address}/jobs`);
+
+      await tabTo(page, 'a.button.main');
+      await page.keyboard.press('Enter');
+      await page.waitForURL('**/jobs/new');
+      await tabTo(page, 'input[name="source_type"]');
+      await page.keyboard.press('ArrowRight');
+      await page.keyboard.press('ArrowRight');
+      expect(await page.isVisible('#f-sftp_host')).toBe(true);
+      expect(await page.isVisible('#f-s3_endpoint')).toBe(false);
+      const sftp = await sftpAddress();
+      await typeInto(page, '#f-sftp_host', sftp.host);
+      await typeInto(page, '#f-sftp_port', String(sftp.port));
+      await typeInto(page, '#f-sftp_user', demo.secrets.sftp.user);
+      await typeInto(page, '#f-sftp_pass', demo.secrets.sftp.password);
+
+      await tabTo(page, 'button[type="button"]');
+      await page.keyboard.press('Enter');
+      await page.waitForSelector('#test-result .banner', { timeout: 15_000 });
+      const result = await page.textContent('#test-result');
+      expect(result).toMatch(/SHA256:[A-Za-z0-9+/]{43}/);
+      expect(await page.isVisible('#test-result .is-good')).toBe(true);
+
+      await tabTo(page, 'input[name="schedule_type"]');
+      await page.keyboard.press('ArrowRight');
+      await page.waitForSelector('#schedule ol');
+      expect(await page.locator('#schedule ol li').count()).toBe(4);
+      await typeInto(page, '#f-name', 'Office, by keyboard');
+      expect(await page.textContent('aside dd >> nth=0')).toContain(`${demo.secrets.sftp.user}@${sftp.host}`);
+      await tabTo(page, 'button.main[type="submit"]');
+      await page.keyboard.press('Enter');
+      await page.waitForURL(/\/jobs\/[0-9a-f-]{36}$/);
+      made.job = idIn(page, 'jobs');
+      expect(await page.textContent('h1')).toBe('Office, by keyboard');
+      expect(await page.textContent('.safety')).toContain('Not protected yet');
+      expect(complaints).toEqual([]);
+      await context.close();
+    },
+    MINUTE,
+  );
+
+  it(
+    'runs it, watches it finish without reloading, and finds it protected',
+    async () => {
+      const { page, context, complaints } = await visitor('ada');
+      await page.goto(`${demo.address}/jobs/${made.job}`);
+      await page.click('text=Run now');
+      await page.waitForURL(/\/runs\/[0-9a-f-]{36}$/);
+      made.run = idIn(page, 'runs');
+      const asked: string[] = [];
+      page.on('request', (request) => asked.push(request.url()));
+      await page.waitForSelector('#live .state.is-good', { timeout: MINUTE });
+      expect(await page.textContent('[data-says]')).toMatch(/^Backup complete: \d+ files, .+ copied$/);
+      expect(asked.length).toBeGreaterThan(0);
+      expect(asked.every((url) => url.endsWith(`/runs/${made.run}`))).toBe(true);
+      // The last answer came without a trigger: nobody asks any more.
+      expect(await page.getAttribute('#live', 'hx-get')).toBeNull();
+
+      await page.goto(`${demo.address}/jobs`);
+      const card = page.locator('article', { hasText: 'Office, by keyboard' });
+      expect(await card.locator('.safety').textContent()).toMatch(/^Protected · last good point/);
+      expect(await card.locator('.day').count()).toBe(30);
+      expect(complaints).toEqual([]);
+      await context.close();
+    },
+    2 * MINUTE,
+  );
+
+  it(
+    'restores the point to another prefix',
+    async () => {
+      const { page, context, complaints } = await visitor('ada');
+      await page.goto(`${demo.address}/runs/${made.run}`);
+      await page.click('text=Restore to another prefix');
+      await page.waitForURL('**/restore');
+      await page.click('text=Start restore');
+      await page.waitForURL((url) => /\/runs\/[0-9a-f-]{36}$/.test(url.pathname) && !url.pathname.endsWith(made.run));
+      await page.waitForSelector('#live .state.is-good', { timeout: MINUTE });
+      expect(await page.textContent('[data-says]')).toMatch(/^Restore complete: \d+ files/);
+      expect(complaints).toEqual([]);
+      await context.close();
+    },
+    2 * MINUTE,
+  );
+
+  it(
+    'is told beside the field what is wrong with it',
+    async () => {
+      const { page, context, complaints } = await visitor('ada');
+      await page.goto(`${demo.address}/jobs/new?source=sftp`);
+      await page.click('text=Create job');
+      await page.waitForSelector('[aria-invalid="true"]');
+      expect(await page.locator('[data-problem]:visible').count()).toBeGreaterThan(0);
+      expect(await page.evaluate('document.activeElement.getAttribute("aria-invalid")')).toBe('true');
+      expect(complaints).toEqual([]);
+      await context.close();
+    },
+    MINUTE,
+  );
+
+  it(
+    'changes a job without entering its secrets again, and they never come back',
+    async () => {
+      const { page, context } = await visitor('ada');
+      await page.goto(`${demo.address}/jobs/${made.job}/edit`);
+      expect(await page.inputValue('#f-sftp_pass')).toBe('');
+      expect(await page.content()).not.toContain(demo.secrets.sftp.password);
+      await page.fill('#f-name', 'Office <b>renamed</b> "twice"');
+      await page.click('text=Save changes');
+      await page.waitForURL(/\/jobs\/[0-9a-f-]{36}$/);
+      expect(await page.textContent('h1')).toBe('Office <b>renamed</b> "twice"');
+      await page.click('text=Run now');
+      await page.waitForURL(/\/runs\//);
+      await page.waitForSelector('#live .state.is-good', { timeout: MINUTE });
+      await context.close();
+    },
+    2 * MINUTE,
+  );
+
+  it(
+    'pauses, resumes and deletes a job, and is told that the data stays',
+    async () => {
+      const { page, context, complaints } = await visitor('ada');
+      await page.goto(`${demo.address}/jobs/${made.job}`);
+      await page.click('.page-head >> text=Pause');
+      await page.waitForSelector('.page-head >> text=Resume');
+      await page.click('.page-head >> text=Resume');
+      await page.waitForSelector('.page-head >> text=Pause');
+      await page.click('text=Delete…');
+      expect(await page.textContent('main')).toContain('Its data is kept');
+      await page.click('text=Delete job, keep data');
+      await page.waitForURL(`${demo.address}/jobs`);
+      expect(await page.textContent('main')).not.toContain('renamed');
+      expect(complaints).toEqual([]);
+      await context.close();
+    },
+    MINUTE,
+  );
+});
+
+describe('the other customer', () => {
+  it(
+    'sees nothing of it: not in lists, not at its addresses, not through the API',
+    async () => {
+      const { page, context } = await visitor('grace');
+      expect(await page.textContent('main')).toContain('Nothing is backed up yet');
+      const { shop } = demo.jobs;
+      for (const path of [
+        `/jobs/${made.job}`,
+        `/jobs/${shop}`,
+        `/jobs/${shop}/edit`,
+        `/jobs/${shop}/delete`,
+        `/runs/${made.run}`,
+        `/runs/${made.run}/restore`,
+      ]) {
+        const answer = await page.goto(demo.address + path);
+        expect([path, answer?.status()]).toEqual([path, 404]);
+        expect(await page.textContent('main')).not.toMatch(/Office|Online shop/);
+      }
+      const answers = await page.evaluate<number[]>(`Promise.all([
+      fetch('${demo.address}/api/cloudbackup_get_job?job_id=${shop}'),
+      fetch('${demo.address}/api/cloudbackup_progress?run_id=${made.run}'),
+      fetch('${demo.address}/api/cloudbackup_start_run', { method: 'POST', headers: { 'X-CSRF-Token': document.querySelector('meta[name=csrf-token]').content }, body: new URLSearchParams({ job_id: '${shop}' }) }),
+    ]).then((all) => all.map((one) => one.status))`);
+      expect(answers).toEqual([404, 404, 404]);
+      await context.close();
+    },
+    MINUTE,
+  );
+});
+
+describe('an admin', () => {
+  it(
+    'sees runs and workers of all clients, and no pages of clients',
+    async () => {
+      const { page, context, complaints } = await visitor('admin');
+      expect(await page.textContent('main')).toContain('Ada Example');
+      expect(await page.locator('section', { hasText: 'Workers' }).first().locator('.is-good').count()).toBe(1);
+      const answer = await page.goto(`${demo.address}/jobs`);
+      expect(answer?.status()).toBe(403);
+      expect(complaints).toEqual([]);
+      await context.close();
+    },
+    MINUTE,
+  );
+});
+
+describe('every page', () => {
+  it.each(['light', 'dark'] as const)(
+    'can be read, used and fits a phone (%s)',
+    async (scheme) => {
+      const { page, context, complaints } = await visitor('ada', { scheme, width: 390 });
+      const { shop } = demo.jobs;
+      const paths = [
+        '/jobs',
+        '/jobs/new',
+        `/jobs/${shop}`,
+        `/jobs/${shop}/edit`,
+        `/jobs/${shop}/delete`,
+        '/runs',
+        `/runs/${made.run}`,
+        `/runs/${made.run}/restore`,
+        '/settings',
+        '/nowhere',
+      ];
+      for (const path of paths) {
+        await page.goto(demo.address + path);
+        expect([path, await barriersOf(page)]).toEqual([path, []]);
+        const tooWide = await page.evaluate<number>(
+          'document.documentElement.scrollWidth - document.documentElement.clientWidth',
+        );
+        expect([path, tooWide]).toEqual([path, 0]);
+      }
+      expect(complaints).toEqual([]);
+      await context.close();
+
+      const admin = await visitor('admin', { scheme, width: 390 });
+      expect(await barriersOf(admin.page)).toEqual([]);
+      await admin.context.close();
+    },
+    2 * MINUTE,
+  );
+
+  it(
+    'of a run says everything without scripts, too',
+    async () => {
+      const { page, context } = await visitor('ada', { javaScript: false });
+      await page.goto(`${demo.address}/runs/${made.run}`);
+      expect(await page.textContent('[data-says]')).toMatch(/^Backup complete/);
+      expect(await page.locator('.event').count()).toBeGreaterThan(2);
+      await context.close();
+    },
+    MINUTE,
+  );
+
+  it(
+    'answers a poll without news with nothing',
+    async () => {
+      const { page, context } = await visitor('ada');
+      await page.goto(`${demo.address}/runs/${made.run}`);
+      const statuses = await page.evaluate<number[]>(`(async () => {
+      const ask = (headers) => fetch(location.href, { headers: { 'HX-Request': 'true', 'Cache-Control': 'max-age=0', ...headers } });
+      const first = await ask({});
+      const second = await ask({ 'If-None-Match': first.headers.get('etag') });
+      return [first.status, second.status];
+    })()`);
+      expect(statuses).toEqual([200, 304]);
+      await context.close();
+    },
+    MINUTE,
+  );
+});
+
+/** Where the demo's SFTP source answers: its own job of it knows. */
+async function sftpAddress(): Promise<{ host: string; port: number }> {
+  const { source } = await demo.client.jobs.get(demo.jobs.office ?? '');
+  return { host: String(source.config['host']), port: Number(source.config['port']) };
+}
