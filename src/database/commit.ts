@@ -10,6 +10,7 @@ export interface PointCommit {
   readonly point: NewPointRow;
   readonly freezeReason: string | null;
   readonly stats: Readonly<Record<string, unknown>>;
+  readonly moved: { readonly files: number; readonly bytes: number; readonly bytesListed: number };
   readonly holds: readonly string[];
   /** Writes events and notices, in the same transaction. */
   readonly also: (trx: Knex.Transaction) => Promise<void>;
@@ -25,7 +26,11 @@ export async function commitPoint(
   commit: PointCommit,
 ): Promise<'committed' | 'lost'> {
   return await database.transaction(async (trx) => {
-    const ended = await finishRun(database, trx, commit.lease, { status: commit.status, stats: commit.stats });
+    const ended = await finishRun(database, trx, commit.lease, {
+      status: commit.status,
+      stats: commit.stats,
+      moved: commit.moved,
+    });
     if (!ended) return (await isCommitted(trx, commit.point)) ? 'committed' : 'lost';
     await insertPoint(database, trx, commit.point);
     await trx('s3_cloudbackup_jobs')

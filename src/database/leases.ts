@@ -115,6 +115,8 @@ export interface RunEnd {
   readonly errorCode?: string | null;
   readonly errorSummary?: string | null;
   readonly stats?: Readonly<Record<string, unknown>>;
+  /** What the run moved in all; absent: the last live figures stay. */
+  readonly moved?: { readonly files: number; readonly bytes: number; readonly bytesListed: number };
 }
 
 /**
@@ -141,6 +143,15 @@ export async function finishRun(
     eta_seconds: null,
     current_item: null,
     ...(end.stats ? { stats_json: JSON.stringify(end.stats) } : {}),
+    ...(end.moved
+      ? {
+          bytes_total: end.moved.bytes,
+          bytes_transferred: end.moved.bytes,
+          bytes_processed: end.moved.bytesListed,
+          objects_total: end.moved.files,
+          objects_transferred: end.moved.files,
+        }
+      : {}),
     ...(end.status === 'success' || end.status === 'warning' ? { progress_pct: 100 } : {}),
   });
   return changed > 0;

@@ -131,6 +131,11 @@ export class SqlLedger implements RunLedger {
           point: { ...this.#row(request.point, active.run.id, request.statistics.bytesCopied), status: request.status },
           freezeReason: request.freeze?.reason ?? null,
           stats: { ...request.statistics },
+          moved: {
+            files: request.statistics.filesCopied,
+            bytes: request.statistics.bytesCopied,
+            bytesListed: request.statistics.bytesListed,
+          },
           holds,
           also: async (trx) => {
             await appendEvents(trx, database, active.run.id, [

@@ -1,7 +1,7 @@
 import { BackupError } from '../../errors/backup-error.ts';
 import type { ErrorCode } from '../../errors/catalogue.ts';
 import { redact } from '../../security/redact.ts';
-import { SILENCED, startLeashed, type LeashedChild } from '../leash.ts';
+import { SILENCED, startLeashed, type LeashedChild } from './leashed.ts';
 import { classify } from './error-classes.ts';
 import { linesOf, readLogLine, type LogLine } from './log.ts';
 import type { Remote } from './remotes.ts';

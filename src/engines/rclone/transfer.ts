@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { ErrorCode } from '../../errors/catalogue.ts';
-import type { LeashedChild } from '../leash.ts';
+import type { LeashedChild } from './leashed.ts';
 import type { EngineEvent, EngineProcess, TransferOutcome } from '../port.ts';
 import { EventQueue } from './event-queue.ts';
 import { endOf, ErrorLog, readLog, startRclone, type RcloneBinary } from './process.ts';

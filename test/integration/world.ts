@@ -1,0 +1,235 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { v7 } from 'uuid';
+import type { Database, DatabaseSettings, Dialect } from '../../src/database/connect.ts';
+import { billingRecords } from '../../src/host/billing-tables.ts';
+import { createHostTables } from '../../src/host/demo/tables.ts';
+import type { ClientServices } from '../../src/jobs/client.ts';
+import { clientServices } from '../../src/jobs/create-client.ts';
+import { NewJob } from '../../src/protocol/job-input.ts';
+import type { RunView } from '../../src/protocol/run.ts';
+import { createEgressGuard } from '../../src/security/egress.ts';
+import { Secrets } from '../../src/security/envelope.ts';
+import { sealLegacy } from '../../src/security/legacy.ts';
+import { openTestDatabase, type TestDatabase } from '../database/open.ts';
+import { startRcloneS3 } from '../servers/rclone-serve.ts';
+
+export const KEY = 'integration test key';
+const PRODUCT = 7;
+
+export interface World {
+  readonly test: TestDatabase;
+  readonly database: Database;
+  readonly client: ClientServices;
+  /** A second customer, with a bucket of its own. */
+  readonly stranger: ClientServices;
+  readonly clientId: number;
+  readonly bucketId: number;
+  readonly s3: Awaited<ReturnType<typeof startRcloneS3>>;
+  /** Folder whose sub-folders are the buckets of the S3 server: `backups` (destination), `source`. */
+  readonly folder: string;
+  /** Writes files into a bucket; a value of null deletes nothing and makes nothing. */
+  writeFiles(bucket: string, files: Readonly<Record<string, string | Buffer>>): void;
+  createJob(change?: Readonly<Record<string, unknown>>): Promise<string>;
+  startWorker(environment?: Readonly<Record<string, string>>): Promise<WorkerProcess>;
+  /** Starts a backup and waits for its end. */
+  backUp(jobId: string, options?: { allowEmpty?: boolean }): Promise<RunView>;
+  waitForRun(runId: string, until?: (run: RunView) => boolean): Promise<RunView>;
+  stop(): Promise<void>;
+}
+
+export interface WorkerProcess {
+  readonly pid: number;
+  readonly child: ChildProcess;
+  log(): string;
+  kill(signal: NodeJS.Signals): void;
+  ended(): Promise<number | null>;
+}
+
+/** Portal services, database, S3 server and worker processes, as in production but small. */
+export async function startWorld(
+  dialect: Dialect = 'sqlite',
+  options: { workerSettings?: DatabaseSettings } = {},
+): Promise<World> {
+  const { test, release } = await openTestDatabase(dialect);
+  const { database } = test;
+  const base = mkdtempSync(join(tmpdir(), 'e3-world-'));
+  // Files that a test writes straight into the folder are to be seen at once.
+  const s3 = await startRcloneS3({ flags: ['--dir-cache-time', '0s'] });
+  for (const bucket of ['backups', 'source', 'strangers']) mkdirSync(join(s3.folder, bucket));
+  const access = s3.access('backups');
+  await createHostTables(database.knex);
+  const client = await insertClient(database, 'ada', 'backups', access);
+  const stranger = await insertClient(database, 'grace', 'strangers', access);
+  for (const [setting, value] of [
+    ['s3_endpoint', s3.endpoint],
+    ['s3_region', 'us-east-1'],
+    ['s3_provider', 'Rclone'],
+    ['cloudbackup_product_ids', String(PRODUCT)],
+  ] as const) {
+    await database.knex('tbladdonmodules').insert({ module: 'cloudstorage', setting, value });
+  }
+  const parts = {
+    database,
+    host: billingRecords({ knex: database.knex }),
+    secrets: new Secrets([KEY]),
+    egress: createEgressGuard({ allow: ['127.0.0.1'] }),
+    timezone: 'UTC',
+    newId: () => v7(),
+    clock: Date.now,
+  };
+  const services = clientServices(parts, client.clientId);
+  const workers: WorkerProcess[] = [];
+
+  async function waitForRun(runId: string, until: (run: RunView) => boolean = isOver): Promise<RunView> {
+    for (const end = Date.now() + 90_000; Date.now() < end; await delay(50)) {
+      const run = await services.runs.get(runId).catch(() => null);
+      if (run !== null && until(run)) return run;
+    }
+    throw new Error(
+      `the run did not get there; workers said:\n${workers.map((worker) => worker.log()).join('\n---\n')}`,
+    );
+  }
+
+  return {
+    test,
+    database,
+    client: services,
+    stranger: clientServices(parts, stranger.clientId),
+    clientId: client.clientId,
+    bucketId: client.bucketId,
+    s3,
+    folder: s3.folder,
+    writeFiles(bucket, files) {
+      for (const [path, content] of Object.entries(files)) {
+        const file = join(s3.folder, bucket, path);
+        mkdirSync(dirname(file), { recursive: true });
+        writeFileSync(file, content);
+      }
+    },
+    async createJob(change = {}) {
+      const { jobId } = await services.jobs.create(
+        NewJob.parse({
+          name: 'Website',
+          source_type: 's3_compatible',
+          source_config: {
+            endpoint: s3.endpoint,
+            region: 'us-east-1',
+            bucket: 'source',
+            access_key: access.accessKey,
+            secret_key: access.secretKey,
+            provider: 'Rclone',
+          },
+          source_path: '',
+          dest_bucket_id: client.bucketId,
+          schedule_type: 'manual',
+          max_attempts: 2,
+          ...change,
+        }),
+      );
+      return jobId;
+    },
+    async startWorker(environment = {}) {
+      const worker = spawnWorker(options.workerSettings ?? test.settings, base, environment);
+      workers.push(worker);
+      for (const end = Date.now() + 30_000; !worker.log().includes('worker started'); await delay(50)) {
+        if (Date.now() > end || worker.child.exitCode !== null)
+          throw new Error(`the worker did not start:\n${worker.log()}`);
+      }
+      return worker;
+    },
+    async backUp(jobId, given = {}) {
+      const { runId } = await services.runs.start(jobId, given);
+      return await waitForRun(runId);
+    },
+    waitForRun,
+    async stop() {
+      for (const worker of workers)
+        if (worker.child.exitCode === null && worker.child.signalCode === null) worker.kill('SIGKILL');
+      await Promise.all(workers.map(async (worker) => await worker.ended()));
+      await s3.stop();
+      await release();
+      rmSync(base, { recursive: true, force: true });
+    },
+  };
+}
+
+function isOver(run: RunView): boolean {
+  return ['success', 'warning', 'failed', 'cancelled'].includes(run.status);
+}
+
+async function insertClient(
+  database: Database,
+  name: string,
+  bucket: string,
+  access: { accessKey: string; secretKey: string },
+): Promise<{ clientId: number; bucketId: number }> {
+  const insert = async (table: string, row: Record<string, unknown>): Promise<number> =>
+    Number(((await database.knex(table).insert(row)) as number[])[0]);
+  const clientId = await insert('tblclients', { email: `${name}@example.test`, firstname: name, lastname: 'Example' });
+  const userId = await insert('s3_users', { name, username: name, ceph_uid: name });
+  await insert('tblhosting', {
+    userid: clientId,
+    packageid: PRODUCT,
+    username: name,
+    domainstatus: 'Active',
+    disklimit: 0,
+  });
+  await insert('s3_user_access_keys', {
+    user_id: userId,
+    access_key: sealLegacy(access.accessKey, KEY, randomBytes(16)),
+    secret_key: sealLegacy(access.secretKey, KEY, randomBytes(16)),
+    access_key_hint: '',
+  });
+  return { clientId, bucketId: await insert('s3_buckets', { user_id: userId, name: bucket }) };
+}
+
+/** A real worker process. Leases are short, so that tests need not wait for minutes. */
+function spawnWorker(
+  settings: DatabaseSettings,
+  base: string,
+  environment: Readonly<Record<string, string>>,
+): WorkerProcess {
+  const database: Record<string, string> =
+    settings.driver === 'sqlite'
+      ? { CLOUD_BACKUP_DATABASE_DRIVER: 'sqlite', CLOUD_BACKUP_DATABASE_FILENAME: settings.filename }
+      : {
+          CLOUD_BACKUP_DATABASE_HOST: settings.host ?? '127.0.0.1',
+          CLOUD_BACKUP_DATABASE_PORT: String(settings.port ?? 3306),
+          CLOUD_BACKUP_DATABASE_DATABASE: settings.database,
+          CLOUD_BACKUP_DATABASE_USERNAME: settings.username,
+          CLOUD_BACKUP_DATABASE_PASSWORD: settings.password,
+        };
+  const child = spawn(process.execPath, [fileURLToPath(new URL('../../bin/worker.js', import.meta.url))], {
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      HOME: base,
+      CLOUD_BACKUP_ENCRYPTION_KEY: KEY,
+      CLOUD_BACKUP_WORKER_POLL_INTERVAL_SECONDS: '0.2',
+      CLOUD_BACKUP_WORKER_LEASE_SECONDS: '3',
+      CLOUD_BACKUP_WORKER_LEASE_MARGIN_SECONDS: '1',
+      CLOUD_BACKUP_RCLONE_RUN_DIR: join(base, 'runs'),
+      CLOUD_BACKUP_INSTALLATION_NAME: 'integration',
+      CLOUD_BACKUP_EGRESS_ALLOW: '127.0.0.1',
+      ...database,
+      ...environment,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let log = '';
+  child.stdout.on('data', (chunk: Buffer) => (log += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (log += chunk.toString()));
+  const ended = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
+  return {
+    pid: child.pid ?? 0,
+    child,
+    log: () => log,
+    kill: (signal) => void child.kill(signal),
+    ended: async () => await ended,
+  };
+}
