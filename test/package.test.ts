@@ -1,6 +1,16 @@
 // Slow (about a minute): builds, packs and installs the whole package as a host would.
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -116,5 +126,36 @@ describe('the installed executables', () => {
 
   it('do not need the sources', () => {
     expect(existsSync(join(installed, 'src'))).toBe(false);
+  });
+});
+
+describe.each(['knex', 'settings'])('mounted in a bare Express app, with the database given as %s', (kind) => {
+  it('serves pages with their style sheet, answers the API, and ends when it is closed', async () => {
+    copyFileSync(join(packageRoot(), 'test', 'fixtures', 'bare-host.js'), join(project, 'host.js'));
+    const host = spawn(process.execPath, ['host.js', join(folder, `${kind}.sqlite`), kind], {
+      cwd: project,
+      env: { ...process.env, NODE_OPTIONS: '', NODE_ENV: 'production' },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    try {
+      const [port] = (await once(host.stdout, 'data')) as [Buffer];
+      const base = `http://127.0.0.1:${port.toString().trim()}/backup`;
+      const as = { headers: { 'x-client': '7' } };
+
+      const page = await fetch(`${base}/`, as);
+      const html = await page.text();
+      expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8']);
+      const sheet = /href="([^"]*app\.css[^"]*)"/.exec(html)?.[1] ?? '';
+      expect(sheet).toMatch(/^\/backup\/assets\//);
+      const css = await fetch(new URL(sheet, base));
+      expect([css.status, css.headers.get('content-type')]).toEqual([200, 'text/css; charset=utf-8']);
+
+      const jobs = await fetch(`${base}/api/cloudbackup_list_jobs`, as);
+      expect([jobs.status, await jobs.json()]).toEqual([200, expect.objectContaining({ status: 'success' })]);
+      expect((await fetch(`${base}/api/cloudbackup_list_jobs`)).status).toBe(401);
+    } finally {
+      host.kill('SIGTERM');
+    }
+    expect(await once(host, 'close')).toEqual([0, null]);
   });
 });
