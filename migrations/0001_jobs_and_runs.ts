@@ -187,7 +187,7 @@ async function createRuns(knex: Knex): Promise<void> {
     c.table.index(['client_id', 'status'], 'e3_runs_client_status');
     c.table.index(['client_id', 'id'], 'e3_runs_client');
     c.table.index(['job_id', 'id'], 'e3_runs_job');
-    c.table.index(['job_id', 'kind', 'created_at'], 'e3_runs_strip');
+    c.table.index(['job_id', 'kind', 'created_at', 'status'], 'e3_runs_strip');
     c.table.index(['created_at'], 'e3_runs_created');
   });
 }

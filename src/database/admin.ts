@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import { BackupError } from '../errors/backup-error.ts';
 import type { Database } from './connect.ts';
-import { cancelRun, listedRuns, toListedRun, type ListedRun, type RunRow } from './runs.ts';
+import { cancelRun, listedRuns, runPage, toListedRun, type ListedRun, type RunRow } from './runs.ts';
 
 const RUNS = 's3_cloudbackup_runs';
 
@@ -28,16 +28,10 @@ export class AllRuns {
 
   listQuery(query: AdminRunQuery): Knex.QueryBuilder {
     const { knex } = this.#database;
-    return listedRuns(knex)
-      .modify((builder) => {
-        if (query.clientId !== undefined) void builder.where('r.client_id', query.clientId);
-        if (query.status !== undefined) void builder.where('r.status', query.status);
-        if (query.before === undefined) return;
-        const last = knex(RUNS).where({ uuid: query.before }).select('id');
-        void builder.where('r.id', '<', knex.raw('?', [last]));
-      })
-      .orderBy('r.id', 'desc')
-      .limit(query.limit);
+    const page = runPage(knex, query);
+    if (query.clientId !== undefined) void page.where('client_id', query.clientId);
+    if (query.status !== undefined) void page.where('status', query.status);
+    return listedRuns(knex, page);
   }
 
   /** Throws RUN_NOT_FOUND, RUN_NOT_CANCELLABLE. Returns whose run it is, for the audit log. */

@@ -92,7 +92,9 @@ export class ClientRuns {
 
   /** With job and point. Throws RUN_NOT_FOUND. */
   async getListed(uuid: string): Promise<ListedRun> {
-    const row = (await this.#listed().where('r.uuid', uuid).first()) as RunRow | undefined;
+    const { knex } = this.#database;
+    const one = knex(RUNS).where({ uuid, client_id: this.#clientId }).select('id');
+    const row = (await listedRuns(knex, one).first()) as RunRow | undefined;
     if (row === undefined) throw new BackupError('RUN_NOT_FOUND');
     return toListedRun(row);
   }
@@ -105,15 +107,9 @@ export class ClientRuns {
 
   listQuery(query: RunListQuery): Knex.QueryBuilder {
     const { knex } = this.#database;
-    return this.#listed()
-      .modify((builder) => {
-        if (query.jobId !== undefined) void builder.where('r.job_id', query.jobId);
-        if (query.before === undefined) return;
-        const last = knex(RUNS).where({ uuid: query.before, client_id: this.#clientId }).select('id');
-        void builder.where('r.id', '<', knex.raw('?', [last]));
-      })
-      .orderBy('r.id', 'desc')
-      .limit(query.limit);
+    const page = runPage(knex, { limit: query.limit, before: query.before, ofClient: this.#clientId });
+    if (query.jobId !== undefined) void page.where('job_id', query.jobId);
+    return listedRuns(knex, page);
   }
 
   /** The newest backup run of each of these jobs that was not skipped, by the job's row number. */
@@ -145,10 +141,6 @@ export class ClientRuns {
     if (run === undefined) throw new BackupError('RUN_NOT_FOUND');
     return await cancelRun(this.#database, trx, Number(run.id), options);
   }
-
-  #listed(): Knex.QueryBuilder {
-    return listedRuns(this.#database.knex).where('r.client_id', this.#clientId);
-  }
 }
 
 export interface RunListQuery {
@@ -157,14 +149,39 @@ export interface RunListQuery {
   readonly limit: number;
 }
 
-/** Runs with what lists show beside them. Callers add whose they are. */
-export function listedRuns(executor: Executor): Knex.QueryBuilder {
-  return executor(`${RUNS} as r`)
+/**
+ * Numbers of one page of runs, newest first, from the runs' table alone: only then may other tables be joined, or the database might
+ * begin with one of those and sort everything. Callers add further conditions.
+ */
+export function runPage(
+  knex: Knex,
+  query: { limit: number; before?: string | undefined; ofClient?: number },
+): Knex.QueryBuilder {
+  const own = query.ofClient === undefined ? {} : { client_id: query.ofClient };
+  const from =
+    query.before === undefined
+      ? null
+      : knex(RUNS)
+          .where({ uuid: query.before, ...own })
+          .select('id');
+  return knex(RUNS)
+    .where(own)
+    .where('id', '<', from === null ? Number.MAX_SAFE_INTEGER : knex.raw('?', [from]))
+    .orderBy('id', 'desc')
+    .limit(query.limit)
+    .select('id');
+}
+
+/** These runs, newest first, with what lists show beside them. */
+export function listedRuns(executor: Executor, ids: Knex.QueryBuilder): Knex.QueryBuilder {
+  return executor(ids.as('page'))
+    .join(`${RUNS} as r`, 'r.id', 'page.id')
     .join(`${JOBS} as j`, 'j.id', 'r.job_id')
     .leftJoin(
       `${POINTS} as p`,
       (on) => void on.on('p.run_id', 'r.id').onVal('p.engine', 'sync').onVal('p.manifest_id', ''),
     )
+    .orderBy('r.id', 'desc')
     .select('r.*', 'j.name as job_name', ...pointColumns.map((name) => `p.${name} as point_${name}`));
 }
 

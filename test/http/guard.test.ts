@@ -78,8 +78,8 @@ describe.each(posts.map((endpoint) => [endpoint.name, endpoint] as const))('%s',
       .set('x-test-person', who);
     expect(inQuery.status).toBe(403);
     for (const method of ['get', 'put', 'delete', 'patch', 'options'] as const) {
-      const response = await request(portal.app)
-        [method](`${MOUNTED}/api/${name}`)
+      const browser = request(portal.app);
+      const response = await browser[method](`${MOUNTED}/api/${name}`)
         .query(fieldsOf(name) as Record<string, string>)
         .set('x-test-person', who)
         .set('X-CSRF-Token', token);
