@@ -7,9 +7,9 @@ import type { BucketAccess } from '../../storage/port.ts';
 import type { BackupEngine, EngineEvent, EngineProcess, SourceFile, TransferOutcome } from '../port.ts';
 import { EventQueue } from './event-queue.ts';
 import { listRemote } from './listing.ts';
-import type { RcloneBinary } from './process.ts';
+import type { RcloneBinary, RcloneCommand } from './process.ts';
 import { bucketRemote, sourceRemote, type Remote } from './remotes.ts';
-import { startTransfer } from './transfer.ts';
+import { startTransfer, transferCommand } from './transfer.ts';
 
 export interface RcloneEngineOptions {
   readonly binary: RcloneBinary;
@@ -91,12 +91,9 @@ function copyFiles(
     statsSeconds: options.statsSeconds,
     bandwidth: options.bandwidth,
   };
-  const flags = copyFlags(options);
   if (paths === 'all')
-    return startTransfer({
-      ...call,
-      args: ['copy', source.at(''), destination.at(targetKey), '--fast-list', ...flags],
-    });
+    return startTransfer({ ...call, args: copyAllArguments(options, source, destination, targetKey) });
+  const flags = copyFlags(options);
   const plain = paths.filter(fitsLine);
   const odd = paths.filter((path) => !fitsLine(path));
   const calls: (() => EngineProcess)[] = [];
@@ -118,7 +115,27 @@ function copyFiles(
   return inTurn(calls);
 }
 
-function copyFlags(options: RcloneEngineOptions): string[] {
+function copyAllArguments(
+  options: Pick<RcloneEngineOptions, 'transfers'>,
+  source: Remote,
+  destination: Remote,
+  targetKey: string,
+): string[] {
+  return ['copy', source.at(''), destination.at(targetKey), '--fast-list', ...copyFlags(options)];
+}
+
+/** The very call that `copy('all')` makes, for measurements that compare a run with rclone alone. */
+export function copyAllCommand(
+  options: Pick<RcloneEngineOptions, 'source' | 'hostKey' | 'destination' | 'transfers' | 'statsSeconds' | 'bandwidth'>,
+  targetKey: string,
+): RcloneCommand {
+  const source = sourceRemote('SRC', options.source, { hostKey: options.hostKey });
+  const destination = bucketRemote('DST', options.destination);
+  const args = copyAllArguments(options, source, destination, targetKey);
+  return transferCommand({ ...options, args, remotes: [source, destination] }, { user: 'e3', password: randomUUID() });
+}
+
+function copyFlags(options: Pick<RcloneEngineOptions, 'transfers'>): string[] {
   return [
     ...[
       '--no-check-dest',

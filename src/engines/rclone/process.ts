@@ -22,16 +22,31 @@ const COMMON = [
   '1',
 ];
 
-/** Starts rclone on a leash. Credentials go by environment only. */
+/** A call of rclone: credentials go by environment only. */
+export interface RcloneCommand {
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+export function rcloneCommand(
+  args: readonly string[],
+  remotes: readonly Remote[],
+  extra: Readonly<Record<string, string>> = {},
+): RcloneCommand {
+  const env: Record<string, string> = { TZ: 'UTC', ...extra };
+  for (const remote of remotes) Object.assign(env, remote.env);
+  return { args: [...args, ...COMMON], env };
+}
+
+/** Starts rclone on a leash. */
 export function startRclone(
   binary: RcloneBinary,
   args: readonly string[],
   remotes: readonly Remote[],
   options: { cwd: string; env?: Readonly<Record<string, string>> },
 ): LeashedChild {
-  const env: Record<string, string> = { TZ: 'UTC', ...options.env };
-  for (const remote of remotes) Object.assign(env, remote.env);
-  return startLeashed(binary.path, [...args, ...COMMON], { env, cwd: options.cwd });
+  const command = rcloneCommand(args, remotes, options.env);
+  return startLeashed(binary.path, command.args, { env: command.env, cwd: options.cwd });
 }
 
 /** What the log of a call said went wrong. */

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import type { ErrorCode } from '../../errors/catalogue.ts';
-import type { LeashedChild } from './leashed.ts';
+import { startLeashed, type LeashedChild } from './leashed.ts';
 import type { EngineEvent, EngineProcess, TransferOutcome } from '../port.ts';
 import { EventQueue } from './event-queue.ts';
-import { endOf, ErrorLog, readLog, startRclone, type RcloneBinary } from './process.ts';
+import { endOf, ErrorLog, rcloneCommand, readLog, type RcloneBinary, type RcloneCommand } from './process.ts';
 import type { Remote } from './remotes.ts';
 
 export interface TransferCall {
@@ -20,17 +20,8 @@ export interface TransferCall {
 /** One transferring call of rclone (`copy`, `copyto`), supervised: progress and errors from its log, live bandwidth over its rc. */
 export function startTransfer(call: TransferCall): EngineProcess {
   const rc = { user: 'e3', password: randomBytes(18).toString('base64url'), address: null as string | null };
-  const child = startRclone(
-    call.binary,
-    [
-      ...call.args,
-      ...['--stats', `${call.statsSeconds}s`, '--stats-log-level', 'NOTICE', '--log-level', 'NOTICE'],
-      ...['--rc', '--rc-addr', '127.0.0.1:0'],
-      ...(call.bandwidth > 0 ? ['--bwlimit', `${call.bandwidth}B`] : []),
-    ],
-    call.remotes,
-    { cwd: call.cwd, env: { RCLONE_RC_USER: rc.user, RCLONE_RC_PASS: rc.password } },
-  );
+  const { args, env } = transferCommand(call, rc);
+  const child = startLeashed(call.binary.path, args, { env, cwd: call.cwd });
   const events = new EventQueue<EngineEvent>();
   const stopping = { asked: false };
   const stop = async (graceMs: number): Promise<void> => {
@@ -58,6 +49,23 @@ export function startTransfer(call: TransferCall): EngineProcess {
       });
     },
   };
+}
+
+/** The whole command line of a transferring call. */
+export function transferCommand(
+  call: Pick<TransferCall, 'args' | 'remotes' | 'statsSeconds' | 'bandwidth'>,
+  rc: { readonly user: string; readonly password: string },
+): RcloneCommand {
+  return rcloneCommand(
+    [
+      ...call.args,
+      ...['--stats', `${call.statsSeconds}s`, '--stats-log-level', 'NOTICE', '--log-level', 'NOTICE'],
+      ...['--rc', '--rc-addr', '127.0.0.1:0'],
+      ...(call.bandwidth > 0 ? ['--bwlimit', `${call.bandwidth}B`] : []),
+    ],
+    call.remotes,
+    { RCLONE_RC_USER: rc.user, RCLONE_RC_PASS: rc.password },
+  );
 }
 
 async function follow(
