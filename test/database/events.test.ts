@@ -175,7 +175,7 @@ describeOnBoth(
       const { database } = test;
       const job = await insertJob(database);
       for (let run = 0; run < 10; run += 1) {
-        const { id } = await insertRun(database, job);
+        const { id } = await insertRun(database, job, { status: 'success' });
         await recordEvents(
           database,
           id,
