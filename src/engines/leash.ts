@@ -1,10 +1,16 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import type { Readable } from 'node:stream';
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { BackupError } from '../errors/backup-error.ts';
 
 /**
- * A child on a leash: it dies when this process dies (killed, crashed), and when this process falls silent (stopped, hung). Two
- * layers: `setpriv --pdeathsig KILL` sees death, a small bash between us and the child sees silence, by reading beats on fd 3. The
- * leash passes SIGTERM and SIGINT on and ends with the child's exit code; 120 means that it ended the child because of silence.
+ * The leash: a small bash process between a supervisor and its child. The child dies
+ * - when the supervisor dies: the leash is told by the kernel (`--pdeathsig`), and reads the end of its heartbeats;
+ * - when the supervisor falls silent (stopped, swapped out, blocked): heartbeats on file descriptor 3 fail to come for `silence`;
+ * - when the leash itself dies: the child's own `--pdeathsig`.
+ *
+ * SIGTERM and SIGINT are passed on; the exit code is the child's (128 + n after a signal), or `LEASH_LET_GO`. The reader of the
+ * heartbeats is a process of its own because bash does not notice the end of a child while it reads; it writes nothing and kills
+ * nothing, it only ends, so that no process number is ever used after its process was reaped.
  */
 const SCRIPT = `
 silence=$1; shift
@@ -29,75 +35,51 @@ kill "$watcher"
 exit "$code"
 `;
 
-/** Exit code of the leash when it ended the child because nobody beat any more. */
-export const SILENCED = 120;
+/** Exit code of a leash that ended its child because the supervisor was silent or gone. rclone and kopia never use it. */
+export const LEASH_LET_GO = 120;
 
-const BEAT_MS = 1_000;
+/** File descriptor on which the leash reads heartbeats: anything followed by a newline. */
+export const HEARTBEAT_FD = 3;
 
-export interface LeashedChild {
-  readonly stdout: Readable;
-  readonly stderr: Readable;
-  readonly pid: number;
-  /** Exit code, or the signal that ended the leash itself. Never rejects. */
-  readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null; error: Error | null }>;
-  /** Asks the child to end; SIGKILL after `graceMs`. */
-  stop(graceMs: number): Promise<void>;
-}
+const PROGRAMS = ['setpriv', 'bash'] as const;
 
-export interface LeashOptions {
-  readonly env: Readonly<Record<string, string>>;
-  readonly cwd?: string;
-  /** The child is killed after this many seconds without a beat. */
-  readonly silenceSeconds?: number;
-}
-
-/** Starts a program on a leash. Nothing of our own environment is inherited but PATH, HOME and TMPDIR. */
-export function startLeashed(program: string, args: readonly string[], options: LeashOptions): LeashedChild {
-  const silence = String(options.silenceSeconds ?? 30);
-  const child = spawn(
-    'setpriv',
-    ['--pdeathsig', 'KILL', '--', 'bash', '--norc', '--noprofile', '-c', SCRIPT, 'leash', silence, program, ...args],
-    {
-      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-      env: { ...inherited(), ...options.env },
-      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    },
-  );
-  const beats = child.stdio[3] as NodeJS.WritableStream & { destroy(): void };
-  beats.on('error', () => {});
-  const timer = setInterval(() => beats.write('\n'), BEAT_MS);
-  const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null; error: Error | null }>((resolve) => {
-    const finish = (code: number | null, signal: NodeJS.Signals | null, error: Error | null): void => {
-      clearInterval(timer);
-      beats.destroy();
-      resolve({ code, signal, error });
-    };
-    child.once('error', (error) => finish(null, null, error));
-    child.once('close', (code, signal) => finish(code, signal, null));
-  });
+/** Command line that runs `command` on a leash which bears `silenceMs` without a heartbeat. */
+export function leashed(silenceMs: number, command: readonly string[]): { file: string; args: string[] } {
   return {
-    stdout: child.stdout as Readable,
-    stderr: child.stderr as Readable,
-    pid: child.pid ?? 0,
-    ended,
-    stop: async (graceMs) => await stop(child, ended, graceMs),
+    file: 'setpriv',
+    args: [
+      ...['--pdeathsig', 'KILL', '--', 'bash', '--norc', '--noprofile', '-c', SCRIPT],
+      'leash',
+      (silenceMs / 1000).toFixed(3),
+      ...command,
+    ],
   };
 }
 
-async function stop(child: ChildProcess, ended: Promise<unknown>, graceMs: number): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill('SIGTERM');
-  // Killing the leash kills the child: it asked to die with its parent.
-  const timer = setTimeout(() => child.kill('SIGKILL'), graceMs);
-  await ended;
-  clearTimeout(timer);
+/**
+ * What the leash needs and does not find on `path` (util-linux's `setpriv`, `bash`). Empty on every usual Linux; children are never
+ * started without a leash.
+ */
+export function missingForLeash(path: string = process.env['PATH'] ?? ''): string[] {
+  if (process.platform !== 'linux') return [`Linux (this is ${process.platform})`];
+  return PROGRAMS.filter((program) => !path.split(delimiter).some((folder) => isExecutable(join(folder, program))));
 }
 
-function inherited(): Record<string, string> {
-  const env: Record<string, string> = {};
-  for (const name of ['PATH', 'HOME', 'TMPDIR']) {
-    const value = process.env[name];
-    if (value !== undefined) env[name] = value;
+/** @throws BackupError `ERR_TOOL_MISSING` that names what is missing */
+export function requireLeash(): void {
+  const missing = missingForLeash();
+  if (missing.length === 0) return;
+  throw new BackupError(
+    'ERR_TOOL_MISSING',
+    `Transfers cannot be supervised: ${missing.join(', ')} is missing. Install the packages util-linux and bash.`,
+  );
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
   }
-  return env;
 }
