@@ -212,6 +212,14 @@ export class ClientJobs {
     return changed > 0;
   }
 
+  /** Another host key than the pinned one, as a connection test saw it: the page offers it to be accepted. */
+  async rememberSeenHostKey(uuid: string, hostKey: string): Promise<void> {
+    await this.#live(this.#database.knex, uuid)
+      .whereNotNull('source_host_key')
+      .whereNot('source_host_key', hostKey)
+      .update({ source_host_key_seen: hostKey, updated_at: this.#database.now() });
+  }
+
   /** Trusts the key that was seen, if it is still the one the owner looked at. */
   async acceptHostKey(trx: Knex.Transaction, uuid: string, seen: string): Promise<boolean> {
     const changed = await this.#live(trx, uuid)
@@ -263,8 +271,8 @@ export class ClientJobs {
       .select('j.*', executor.raw('exists ? as layout_fixed', [everRun]));
   }
 
-  #live(trx: Knex.Transaction, uuid: string): Knex.QueryBuilder {
-    return trx(JOBS).where({ uuid, client_id: this.#clientId }).whereNot('status', 'deleted');
+  #live(executor: Executor, uuid: string): Knex.QueryBuilder {
+    return executor(JOBS).where({ uuid, client_id: this.#clientId }).whereNot('status', 'deleted');
   }
 }
 

@@ -11,6 +11,7 @@ import {
   type TestConnectionPayload,
 } from '../protocol/worker-commands.ts';
 import type { ConnectionService } from './client.ts';
+import { isHostKey } from '../sources/host-key.ts';
 import type { ServiceParts } from './parts.ts';
 import { sourceService } from './source.ts';
 import { problemOf } from './views.ts';
@@ -58,14 +59,22 @@ export function connectionService(parts: ServiceParts, clientId: number): Connec
         host_key: job === null || source.otherServer ? null : job.source_host_key,
       });
       if (answer.status === 'expired') throw new BackupError('COMMAND_TIMEOUT');
-      return viewOf(answer);
+      const found = resultOf(answer);
+      const isOther =
+        found.code === 'ERR_SFTP_HOST_KEY_CHANGED' && found.host_key !== null && isHostKey(found.host_key);
+      if (job !== null && !source.otherServer && isOther)
+        await jobs.rememberSeenHostKey(job.uuid, found.host_key ?? '');
+      return viewOf(found);
     },
   };
 }
 
-function viewOf(answer: CommandAnswer): ConnectionView {
+function resultOf(answer: CommandAnswer): TestConnectionResult {
   const result = TestConnectionResult.safeParse(answer.result);
-  const found = result.success ? result.data : { ok: false, code: 'ERR_INTERNAL', fingerprint: null, sample: [] };
+  return result.success ? result.data : TestConnectionResult.parse({ ok: false, code: 'ERR_INTERNAL' });
+}
+
+function viewOf(found: TestConnectionResult): ConnectionView {
   const problem = found.ok ? null : problemOf(found.code ?? 'ERR_INTERNAL');
   return {
     ok: found.ok,

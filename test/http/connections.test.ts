@@ -102,6 +102,22 @@ describe('a connection test', () => {
     ]);
   });
 
+  it('offers another host key that the server shows to be accepted', async () => {
+    await startWorker();
+    const config = { host: 'files.example.com', user: 'ada', pass: 'kept' };
+    const job = await makeJob(portal, 'ada', { source_type: 'sftp', source_config: config, source_path: '/srv' });
+    const pinned = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1';
+    const shown = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ2';
+    await portal.database.knex('s3_cloudbackup_jobs').where('uuid', job).update({ source_host_key: pinned });
+    const [response] = await Promise.all([
+      ada().post('cloudbackup_test_connection', { job_id: job }),
+      answerNext(() => ({ ok: false, code: 'ERR_SFTP_HOST_KEY_CHANGED', host_key: shown, fingerprint: 'SHA256:x' })),
+    ]);
+    expect(response.body).toMatchObject({ ok: false, host_key: 'SHA256:x' });
+    const row: unknown = await portal.database.knex('s3_cloudbackup_jobs').where('uuid', job).first('*');
+    expect(row).toMatchObject({ source_host_key: pinned, source_host_key_seen: shown });
+  });
+
   it('says at once when no worker is there', async () => {
     const nobody = await ada().post('cloudbackup_test_connection', source());
     expect(nobody.status).toBe(503);
