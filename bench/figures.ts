@@ -18,6 +18,10 @@ export interface Bench {
 export interface BenchOptions {
   /** Number of interleaved pairs; undefined = 9 where a pair takes under 20 s, else 3. */
   readonly pairs: number | undefined;
+  /** Whether this figure was asked for: a bench need not measure the others. */
+  readonly wanted: (figure: string) => boolean;
+  /** Share of the sizes that count, for trying the measurement itself: with anything but 1 the figures mean nothing. */
+  readonly scale: number;
   readonly say: (line: string) => void;
 }
 
@@ -61,4 +65,13 @@ export async function seconds(work: () => Promise<unknown>): Promise<number> {
   const startedAt = performance.now();
   await work();
   return (performance.now() - startedAt) / 1000;
+}
+
+/** A figure from single measurements: their median, with the spread. */
+export function figureOf(
+  name: string,
+  values: readonly number[],
+  goal: { readonly unit: string; readonly limit: number; readonly better: Figure['better'] },
+): Figure {
+  return { name, value: median(values), ...goal, spread: spread(values) };
 }

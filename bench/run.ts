@@ -1,12 +1,16 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runExecutable } from '../src/command-line.ts';
 import { BackupError } from '../src/errors/backup-error.ts';
 import { databaseBench } from './database.ts';
-import type { Bench, Figure } from './figures.ts';
+import type { Bench, BenchOptions, Figure } from './figures.ts';
+import { runBench } from './runs.ts';
 
-const benches: readonly Bench[] = [databaseBench];
+const benches: readonly Bench[] = [runBench, databaseBench];
+
+/** Not for users: smaller sizes, to try the measurement itself. Nothing is written then. */
+const scale = Number(process.env['BENCH_SCALE'] ?? 1);
 
 await runExecutable({
   name: 'bench',
@@ -27,13 +31,17 @@ await runExecutable({
     if (chosen.length === 0)
       throw new BackupError('ERR_USAGE', `There is no figure "${positionals[0]}". Run bench --help to see all.`);
     const say = (line: string): void => void process.stderr.write(`${line}\n`);
+    const options: BenchOptions = {
+      pairs: values.pairs === undefined ? undefined : Number(values.pairs),
+      wanted: (figure) => positionals[0] === undefined || positionals[0] === figure,
+      scale,
+      say,
+    };
     const figures: Figure[] = [];
-    for (const bench of chosen)
-      figures.push(...(await bench.run({ pairs: values.pairs === undefined ? undefined : Number(values.pairs), say })));
+    for (const bench of chosen) figures.push(...(await bench.run(options)));
     const wanted = positionals[0] === undefined ? figures : figures.filter((figure) => figure.name === positionals[0]);
     const file = join(dirname(fileURLToPath(import.meta.url)), 'results.json');
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, `${JSON.stringify({ figures: wanted }, null, 2)}\n`);
+    if (scale === 1) writeFileSync(file, `${JSON.stringify({ figures: wanted }, null, 2)}\n`);
     const table = wanted.map(tableRow).join('\n');
     if (values.json) process.stderr.write(`${table}\n`);
     process.stdout.write(values.json ? `${JSON.stringify({ figures: wanted })}\n` : `${table}\n`);

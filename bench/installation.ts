@@ -1,0 +1,172 @@
+import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { toolPath } from '../src/engines/tools.ts';
+import { configSchema } from '../src/worker/config.ts';
+import { startWorld, type WorkerProcess, type World } from '../test/integration/world.ts';
+import { benchFolder, type BenchServer } from './servers.ts';
+import { sourceConfigOf } from './plain-rclone.ts';
+
+export interface BenchJob {
+  readonly id: string;
+  readonly prefix: string;
+}
+
+export interface MeasuredRun {
+  /** From the claim to the committed point. */
+  readonly seconds: number;
+  /** User and system time of rclone, and of all else: the worker itself and what it starts to keep rclone on a leash. */
+  readonly cpu: { readonly ours: number; readonly rclone: number };
+  readonly filesCopied: number;
+}
+
+/**
+ * A whole installation with SQLite on disk and one real worker process with its default settings. The time of a run is that between
+ * `started_at` and `finished_at` of its row, which the database's clock sets in milliseconds, in the transactions that claim the run and
+ * commit its point. So the wait for a free worker is left out, and everything that a customer waits for after that is in it.
+ */
+export class Installation {
+  readonly #world: World;
+  readonly #worker: WorkerProcess;
+  readonly #source: BenchServer;
+  readonly #destination: BenchServer;
+  readonly #accounts: string | null;
+  #jobs = 0;
+
+  private constructor(
+    world: World,
+    worker: WorkerProcess,
+    servers: { source: BenchServer; destination: BenchServer },
+    accounts: string | null,
+  ) {
+    this.#world = world;
+    this.#worker = worker;
+    this.#source = servers.source;
+    this.#destination = servers.destination;
+    this.#accounts = accounts;
+  }
+
+  /** @param options.accounted rclone's CPU time is told apart, at the price of one more small process around each rclone */
+  static async start(
+    servers: { source: BenchServer; destination: BenchServer },
+    options: { accounted?: boolean } = {},
+  ): Promise<Installation> {
+    const world = await startWorld('sqlite');
+    try {
+      await world.database
+        .knex('tbladdonmodules')
+        .where({ setting: 's3_endpoint' })
+        .update({ value: servers.destination.access.endpoint });
+      await world.database.knex('s3_buckets').where({ id: world.bucketId }).update({ name: 'bucket' });
+      const accounts = options.accounted ? benchFolder() : null;
+      const defaults = configSchema.shape.worker.parse(undefined);
+      const worker = await world.startWorker({
+        CLOUD_BACKUP_WORKER_POLL_INTERVAL_SECONDS: String(defaults.poll_interval_seconds),
+        CLOUD_BACKUP_WORKER_LEASE_SECONDS: String(defaults.lease_seconds),
+        CLOUD_BACKUP_WORKER_LEASE_MARGIN_SECONDS: String(defaults.lease_margin_seconds),
+        ...(accounts === null ? {} : { CLOUD_BACKUP_RCLONE_BINARY_PATH: writeAccountant(accounts) }),
+      });
+      return new Installation(world, worker, servers, accounts);
+    } catch (error) {
+      await world.stop();
+      throw error;
+    }
+  }
+
+  async newJob(): Promise<BenchJob> {
+    this.#jobs += 1;
+    const prefix = `job-${this.#jobs}`;
+    const id = await this.#world.createJob({
+      name: prefix,
+      source_config: sourceConfigOf(this.#source.access),
+      dest_prefix: prefix,
+      max_attempts: 1,
+    });
+    return { id, prefix };
+  }
+
+  /** A backup that must be a success. */
+  async run(job: BenchJob): Promise<MeasuredRun> {
+    const cpuBefore = this.#cpu();
+    const { runId } = await this.#world.client.runs.start(job.id);
+    const left = `${runId}`;
+    // Looked for seldom: whoever asks takes CPU from the run.
+    while (
+      !this.#worker
+        .log()
+        .split('\n')
+        .some((line) => line.includes('left a run') && line.includes(left))
+    ) {
+      if (this.#worker.child.exitCode !== null) throw new Error(`the worker ended: ${this.#worker.log()}`);
+      await delay(100);
+    }
+    const row = (await this.#world.database.knex('s3_cloudbackup_runs').where({ uuid: runId }).first('*')) as RunRow;
+    if (row.status !== 'success') throw new Error(`the run ended as ${row.status}: ${row.error_summary ?? ''}`);
+    const cpu = this.#cpu();
+    return {
+      seconds: (epochMs(row.finished_at) - epochMs(row.started_at)) / 1000,
+      cpu: { ours: cpu.ours - cpuBefore.ours, rclone: cpu.rclone - cpuBefore.rclone },
+      filesCopied: Number(row.objects_transferred),
+    };
+  }
+
+  /** Removes what the runs of a job left in the bucket. Later runs of it would fail. */
+  discard(job: BenchJob): void {
+    rmSync(join(this.#destination.folder, job.prefix), { recursive: true, force: true });
+  }
+
+  async stop(): Promise<void> {
+    await this.#world.stop();
+    if (this.#accounts !== null) rmSync(this.#accounts, { recursive: true, force: true });
+  }
+
+  /** CPU seconds so far. */
+  #cpu(): MeasuredRun['cpu'] {
+    const { own, children } = processCpu(this.#worker.pid);
+    const rclone = this.#accounts === null ? 0 : readAccounts(this.#accounts);
+    return { ours: own + children - rclone, rclone };
+  }
+}
+
+interface RunRow {
+  readonly status: string;
+  readonly error_summary: string | null;
+  readonly started_at: string;
+  readonly finished_at: string;
+  readonly objects_transferred: number;
+}
+
+function epochMs(databaseTime: string): number {
+  return Date.parse(`${databaseTime.replace(' ', 'T')}Z`);
+}
+
+/** `USER_HZ`: the unit of /proc, the same on every Linux that Node runs on. */
+const TICKS_PER_SECOND = 100;
+
+/** CPU seconds of a process, and of those of its descendants that have ended. */
+function processCpu(pid: number): { own: number; children: number } {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  // Fields 14 to 17, counted behind the command name, which may hold spaces.
+  const [user = 0, system = 0, childUser = 0, childSystem = 0] = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(11, 15)
+    .map(Number);
+  return { own: (user + system) / TICKS_PER_SECOND, children: (childUser + childSystem) / TICKS_PER_SECOND };
+}
+
+/** A program that runs rclone and writes down what CPU time it took. */
+function writeAccountant(folder: string): string {
+  const path = join(folder, 'rclone');
+  const rclone = toolPath('rclone');
+  writeFileSync(path, `#!/bin/bash\n'${rclone}' "$@"\ncode=$?\ntimes >> '${folder}/times'\nexit $code\n`);
+  chmodSync(path, 0o755);
+  return path;
+}
+
+/** bash's `times`: a line for the shell itself, a line for its children, each with user and system time as `0m1.234s`. */
+function readAccounts(folder: string): number {
+  const lines = readFileSync(join(folder, 'times'), 'utf8').trimEnd().split('\n');
+  const times = lines.filter((_, index) => index % 2 === 1).flatMap((line) => [...line.matchAll(/(\d+)m([\d.]+)s/g)]);
+  return times.reduce((sum, [, minutes, seconds]) => sum + Number(minutes) * 60 + Number(seconds), 0);
+}

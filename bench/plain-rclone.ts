@@ -1,0 +1,58 @@
+import { spawn } from 'node:child_process';
+import { copyAllCommand } from '../src/engines/rclone/engine.ts';
+import type { RcloneCommand } from '../src/engines/rclone/process.ts';
+import { toolPath } from '../src/engines/tools.ts';
+import { parseSource, remoteOf, type RemoteDefinition } from '../src/sources/registry.ts';
+import type { BucketAccess } from '../src/storage/port.ts';
+import { configSchema } from '../src/worker/config.ts';
+import { seconds } from './figures.ts';
+
+/** Seconds of `rclone copy` of a whole bucket, by the very command that a run makes of it: no supervision, nothing else around. */
+export async function plainCopy(source: BucketAccess, destination: BucketAccess, targetKey: string): Promise<number> {
+  const { transfers, stats_interval: statsSeconds } = configSchema.shape.rclone.parse(undefined);
+  const command = copyAllCommand(
+    { source: definitionOf(source), hostKey: null, destination, transfers, statsSeconds, bandwidth: 0 },
+    targetKey,
+  );
+  return await timed(command);
+}
+
+/** Seconds of `rclone sync` of a whole bucket as somebody would call it who sets no flag. */
+export async function plainSync(source: BucketAccess, destination: BucketAccess, targetKey: string): Promise<number> {
+  const remote = (name: string, access: BucketAccess): Record<string, string> => ({
+    [`RCLONE_CONFIG_${name}_TYPE`]: 's3',
+    [`RCLONE_CONFIG_${name}_PROVIDER`]: access.provider,
+    [`RCLONE_CONFIG_${name}_ENDPOINT`]: access.endpoint,
+    [`RCLONE_CONFIG_${name}_ACCESS_KEY_ID`]: access.accessKey,
+    [`RCLONE_CONFIG_${name}_SECRET_ACCESS_KEY`]: access.secretKey,
+  });
+  return await timed({
+    args: ['sync', `SRC:${source.bucket}`, `DST:${destination.bucket}/${targetKey}`, '--config', ''],
+    env: { ...remote('SRC', source), ...remote('DST', destination) },
+  });
+}
+
+/** What a job's `source_config` says of a bucket. */
+export function sourceConfigOf({ endpoint, region, bucket, accessKey, secretKey, provider }: BucketAccess) {
+  return { endpoint, region, bucket, access_key: accessKey, secret_key: secretKey, provider };
+}
+
+function definitionOf(access: BucketAccess): RemoteDefinition {
+  return remoteOf(parseSource({ type: 's3_compatible', config: sourceConfigOf(access), path: '' }));
+}
+
+async function timed({ args, env }: RcloneCommand): Promise<number> {
+  return await seconds(async () => {
+    const child = spawn(toolPath('rclone'), args, {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env },
+    });
+    let said = '';
+    child.stderr.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-4_000)));
+    const code = await new Promise((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', resolve);
+    });
+    if (code !== 0) throw new Error(`rclone ${args[0]} ended with code ${String(code)}: ${said}`);
+  });
+}
