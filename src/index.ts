@@ -13,7 +13,7 @@ import { createViews } from './http/views.ts';
 import { clientServices } from './jobs/create-client.ts';
 import type { ServiceParts } from './jobs/parts.ts';
 import { createLog, type Logger } from './log.ts';
-import { invalidOptions, parseOptions, type PortalOptionsInput } from './options.ts';
+import { databaseMistakes, invalidOptions, parseOptions, type PortalOptionsInput } from './options.ts';
 import { createEgressGuard, type Resolver } from './security/egress.ts';
 import { loadSecrets, type Secrets } from './security/envelope.ts';
 import { readHealth, type Services } from './services.ts';
@@ -135,9 +135,8 @@ export async function createCloudBackup(given: CloudBackupOptions): Promise<Clou
 }
 
 function missingParts(given: Partial<CloudBackupOptions>): string[] {
-  const mistakes: string[] = [];
   const { database, host } = given;
-  if (database === undefined || database === null) mistakes.push('database: is needed');
+  const mistakes = databaseMistakes(database);
   if (typeof host?.identify !== 'function') mistakes.push('host: must be a host port (see docs/mounting.md)');
   return mistakes;
 }

@@ -125,6 +125,30 @@ export function parseOptions(
   throw invalidOptions(mistakes);
 }
 
+const text = z.string().min(1, { error: 'is missing' });
+const settings = z.discriminatedUnion('driver', [
+  z.strictObject({ driver: z.literal('sqlite'), filename: text }),
+  z.strictObject({
+    driver: z.literal('mysql'),
+    host: text.optional(),
+    port: z.number().int().min(1).max(65_535).optional(),
+    socketPath: text.optional(),
+    database: text,
+    username: text,
+    password: z.string(),
+    maxConnections: z.number().int().min(1).optional(),
+  }),
+]);
+
+/** What is wrong with the option `database`: nothing with a knex instance or an open `Database`, as far as can be seen here. */
+export function databaseMistakes(given: unknown): string[] {
+  if (given === undefined || given === null) return ['database: is needed'];
+  if (typeof given === 'function' || (typeof given === 'object' && 'knex' in given)) return [];
+  const result = settings.safeParse(given);
+  if (result.success) return [];
+  return result.error.issues.map((issue) => `${['database', ...issue.path].join('.')}: ${issue.message}`);
+}
+
 export function invalidOptions(mistakes: readonly string[]): BackupError {
   const number = mistakes.length === 1 ? 'one mistake' : `${mistakes.length} mistakes`;
   return new BackupError(

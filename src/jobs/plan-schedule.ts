@@ -45,6 +45,19 @@ export async function planSchedule(
   return { ...columns, next_run_at: plan.nextRunAt, good_by: plan.goodBy };
 }
 
+/** The next run of a job that follows the client's zone, when that changes; null: nothing to do. A slot that is due stays due. */
+export function replan(
+  job: StoredJob,
+  timezone: string,
+  now: number,
+): Pick<JobValues, 'next_run_at' | 'good_by'> | null {
+  const parsed = parseSchedule(job);
+  if (!parsed.ok || job.timezone !== null || job.next_run_at === null || job.next_run_at <= now) return null;
+  const jitterMs = startJitterMs(job.uuid, job.start_jitter_seconds);
+  const plan = planFrom(parsed.schedule, now, timezone, { jitterMs, graceMs: job.overdue_grace_seconds * 1000 });
+  return { next_run_at: plan.nextRunAt, good_by: plan.goodBy };
+}
+
 type PlanColumns = Pick<JobValues, 'schedule_type' | 'schedule_json' | 'timezone' | 'start_jitter_seconds'>;
 
 function isSamePlan(columns: PlanColumns, job: StoredJob): boolean {

@@ -341,6 +341,19 @@ describe('createCloudBackup', () => {
     });
   });
 
+  it('says what is wrong with the settings of a database', async () => {
+    const database = { driver: 'mysql', host: 'db', database: '', username: 'e3', port: '3306' };
+    await expect(create({ ...sound(), database })).rejects.toMatchObject({
+      details: {
+        mistakes: [
+          expect.stringMatching(/^database\.port: /),
+          'database.database: is missing',
+          expect.stringMatching(/^database\.password: /),
+        ],
+      },
+    });
+  });
+
   it('needs a key, and tables that are up to date', async () => {
     await expect(create({ ...sound(), secrets: undefined })).rejects.toMatchObject({ code: 'ERR_NO_ENCRYPTION_KEY' });
     const fresh = { driver: 'sqlite', filename: ':memory:' };

@@ -133,6 +133,16 @@ describe('watching a run', () => {
     expect((await conditional(run, '"other"')).status).toBe(200);
   });
 
+  it('costs one query of the database, by the run’s own key', async () => {
+    const run = await startRun(await makeJob(portal));
+    const queries: string[] = [];
+    const note = ({ sql }: { sql: string }): void => void queries.push(sql);
+    portal.database.knex.on('query', note);
+    await ada().get('cloudbackup_progress', { run_id: run });
+    portal.database.knex.removeListener('query', note);
+    expect(queries).toHaveLength(1);
+  });
+
   async function conditional(run: string, etag: string) {
     return await portal.as('ada').getWith('cloudbackup_progress', { run_id: run }, { 'If-None-Match': etag });
   }
