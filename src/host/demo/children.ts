@@ -1,12 +1,13 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { createWriteStream, existsSync, readFileSync } from 'node:fs';
+import { startChild as startSupervised, type ChildEnd } from '../../engines/child.ts';
 import { redact } from '../../security/redact.ts';
 
-/** A program that the demo started and will end. */
+/** A program that the demo started and will end; it dies with this process, however that ends. */
 export interface Child {
   readonly name: string;
+  /** Of its leash, which leads its process group. */
   readonly pid: number;
-  /** Resolves when it has ended, with a sentence about how. Never rejects. */
+  /** Resolves when it has ended, with how: `ended with code 1`. Never rejects. */
   readonly ended: Promise<string>;
   readonly running: boolean;
   /** Last lines of what it said, fit to be shown. */
@@ -20,60 +21,65 @@ export interface ChildCommand {
   readonly program: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
+  /** Its working directory and home. */
+  readonly folder: string;
   /** Takes stdout and stderr. */
   readonly logFile: string;
 }
 
-/**
- * Starts a program in a process group of its own, so that Ctrl-C in the terminal reaches this process alone and everything ends in
- * order.
- */
+/** The demo may be set aside with Ctrl-Z for a while; that it dies is noticed at once, whatever this says. */
+const SILENCE_MS = 60 * 60 * 1000;
+
 export function startChild(command: ChildCommand): Child {
-  const log = openSync(command.logFile, 'a', 0o600);
-  const child = spawn(command.program, command.args, {
-    env: { ...command.env },
-    stdio: ['ignore', log, log],
-    detached: true,
-  });
-  closeSync(log);
-  const state: { how: string | null } = { how: null };
-  const ended = new Promise<string>((resolve) => {
-    const settle = (how: string): void => {
-      state.how ??= how;
-      resolve(state.how);
-    };
-    child.once('error', (error) => settle(`could not be started (${error.message})`));
-    child.once('exit', (code, signal) =>
-      settle(signal === null ? `ended with code ${code}` : `was ended by ${signal}`),
-    );
+  const child = startSupervised({ ...command, silenceMs: SILENCE_MS });
+  const log = createWriteStream(command.logFile, { flags: 'a', mode: 0o600 });
+  child.stdout.pipe(log, { end: false });
+  child.stderr.pipe(log, { end: false });
+  let running = true;
+  const ended = child.ended.then((end) => {
+    running = false;
+    log.end();
+    return describeEnd(end);
   });
   return {
     name: command.name,
-    pid: child.pid ?? 0,
+    pid: child.record?.pid ?? 0,
     ended,
     get running() {
-      return state.how === null;
+      return running;
     },
-    tail: () => redact(readFileSync(command.logFile, 'utf8').trimEnd().split('\n').slice(-3).join(' ')),
-    stop: (graceMs = 10_000) => stopChild(child, ended, graceMs),
+    tail: () => redact(lastLines(command.logFile)),
+    async stop(graceMs = 10_000) {
+      if (!running) return;
+      child.terminate();
+      const timer = setTimeout(() => child.kill(), graceMs);
+      await ended;
+      clearTimeout(timer);
+    },
   };
 }
 
-async function stopChild(child: ChildProcess, ended: Promise<string>, graceMs: number): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill('SIGTERM');
-  const timer = setTimeout(() => child.kill('SIGKILL'), graceMs);
-  await ended;
-  clearTimeout(timer);
+function describeEnd({ exitCode, reason }: ChildEnd): string {
+  switch (reason) {
+    case 'start':
+      return 'could not be started';
+    case 'stopped':
+      return 'was stopped';
+    case 'exit':
+      return `ended with code ${exitCode}`;
+    case 'signal':
+    case 'leash':
+      return 'was killed';
+  }
 }
 
-/** What a child gets of our environment: where programs, home and temporary files are, and no secret of anybody. */
-export function plainEnvironment(): Record<string, string> {
-  const names = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'TZ', 'E3_CLOUDBACKUP_TOOLS_DIR'];
-  return Object.fromEntries(
-    names.flatMap((name) => {
-      const value = process.env[name];
-      return value === undefined ? [] : [[name, value]];
-    }),
-  );
+/** Where the tools lie, when the operator keeps them elsewhere. */
+export function toolsEnvironment(): Record<string, string> {
+  const folder = process.env['E3_CLOUDBACKUP_TOOLS_DIR'];
+  return folder === undefined ? {} : { E3_CLOUDBACKUP_TOOLS_DIR: folder };
+}
+
+function lastLines(file: string): string {
+  if (!existsSync(file)) return '';
+  return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-3).join(' ');
 }

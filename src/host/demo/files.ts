@@ -169,7 +169,7 @@ function picture(path: string, edge: number): Draft {
       return Buffer.concat([
         signature,
         pngChunk('IHDR', header),
-        pngChunk('IDAT', deflateSync(pixels)),
+        pngChunk('IDAT', deflateSync(pixels, { level: 1 })),
         pngChunk('IEND', Buffer.alloc(0)),
       ]);
     },

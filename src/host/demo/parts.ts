@@ -5,7 +5,7 @@ import type { Database } from '../../database/connect.ts';
 import { migrateUp } from '../../database/migrate.ts';
 import { packageRoot } from '../../engines/tools.ts';
 import { BackupError } from '../../errors/backup-error.ts';
-import { plainEnvironment, startChild, type Child } from './children.ts';
+import { startChild, toolsEnvironment, type Child } from './children.ts';
 import type { DataFolder } from './data-folder.ts';
 import { officeFiles, shopFiles, writeFiles } from './files.ts';
 import { SOURCE_BUCKET } from './jobs.ts';
@@ -121,9 +121,33 @@ export function startWorker(folder: DataFolder, secrets: DemoSecrets, configFile
     name: 'worker',
     program: process.execPath,
     args: [launcher('worker'), '--config', configFile],
-    env: { ...plainEnvironment(), CLOUD_BACKUP_ENCRYPTION_KEY: secrets.encryptionKey },
-    logFile: join(folder.folder('logs'), 'worker.out.log'),
+    env: { ...toolsEnvironment(), CLOUD_BACKUP_ENCRYPTION_KEY: secrets.encryptionKey },
+    folder: folder.folder('logs'),
+    logFile: join(folder.folder('logs'), 'worker.log'),
   });
+}
+
+/**
+ * Restores the point of a run to a new folder with bin/restore, as an operator would. It verifies what it writes; `how` says why
+ * it failed.
+ */
+export async function restoreTo(
+  given: { folder: DataFolder; secrets: DemoSecrets; configFile: string; signal: AbortSignal },
+  runId: string,
+  target: string,
+): Promise<{ ok: boolean; how: string }> {
+  const { folder, secrets, configFile, signal } = given;
+  const child = startChild({
+    name: 'restore',
+    program: process.execPath,
+    args: [launcher('restore'), '--config', configFile, '--run', runId, '--to', target],
+    env: { ...toolsEnvironment(), CLOUD_BACKUP_ENCRYPTION_KEY: secrets.encryptionKey },
+    folder: folder.folder('logs'),
+    logFile: join(folder.folder('logs'), 'restore.log'),
+  });
+  signal.addEventListener('abort', () => void child.stop(), { once: true });
+  const how = await child.ended;
+  return { ok: how === 'ended with code 0', how: `${how}. ${child.tail()}` };
 }
 
 function launcher(name: string): string {

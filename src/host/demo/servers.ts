@@ -1,8 +1,9 @@
 import { connect, createServer, type AddressInfo } from 'node:net';
+import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { toolPath } from '../../engines/tools.ts';
 import { BackupError } from '../../errors/backup-error.ts';
-import { plainEnvironment, startChild, type Child } from './children.ts';
+import { startChild, type Child } from './children.ts';
 
 /** An S3 or SFTP server of rclone on loopback. */
 export interface LocalServer extends Child {
@@ -75,7 +76,8 @@ async function startServer(
       name: options.name,
       program: toolPath('rclone'),
       args: [...args, '--config', '', '--log-level', 'NOTICE'],
-      env: { ...plainEnvironment(), ...env },
+      env,
+      folder: dirname(options.logFile),
       logFile: options.logFile,
     });
     if (await answers(child, port)) return Object.assign(child, { port });

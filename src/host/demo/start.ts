@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { openDatabase, type Database } from '../../database/connect.ts';
+import { startClock } from '../../clock.ts';
 import { BackupError } from '../../errors/backup-error.ts';
 import { createCloudBackup, type CloudBackup } from '../../index.ts';
 import type { ClientServices } from '../../jobs/client.ts';
@@ -13,6 +14,7 @@ import {
   clientIdOf,
   prepareDatabase,
   prepareFiles,
+  restoreTo,
   shopFolder,
   startServers,
   startWorker,
@@ -47,6 +49,8 @@ export interface Demo {
   readonly jobs: DemoJobs;
   /** Files of the S3 source. */
   readonly shopFolder: string;
+  /** Restores the point of a run to a new folder. */
+  restore(runId: string, target: string): Promise<{ ok: boolean; how: string }>;
   /** Rejects when a program that the demo needs has ended by itself. */
   readonly broken: Promise<never>;
   /** Ends everything that was started, in order; a second call waits for the first. */
@@ -104,10 +108,14 @@ async function start(options: DemoOptions, undo: Undo): Promise<Demo> {
     client,
     jobs: await ensureDemoJobs(client, secrets, { s3Port: servers.source.port, sftpPort: servers.sftp.port }),
     shopFolder: shopFolder(folder),
+    restore: (runId, target) => restoreTo({ folder, secrets, configFile, signal }, runId, target),
     broken: firstToEnd([worker, servers.storage, servers.source, servers.sftp], undo),
     stop: () => undo.run(),
   };
 }
+
+/** A demo is watched: mails and scheduled runs should not be waited for. */
+const CLOCK = { scheduleSeconds: 5, notifySeconds: 5 } as const;
 
 interface PortalParts {
   readonly folder: DataFolder;
@@ -124,15 +132,20 @@ async function startPortal({ folder, secrets, database, servers, web, undo }: Po
   const mailbox = createMailbox(knex);
   const host = createDemoHost(knex, mailbox);
   await writeSetting(knex, 's3_endpoint', endpointOf(servers));
+  const log = createLog({ level: 'info', file: join(folder.folder('logs'), 'portal.log'), silent: true });
   const backup = undo.add(
     await createCloudBackup({
       database,
       host,
       secrets: deriveSecrets({ env: { CLOUD_BACKUP_ENCRYPTION_KEY: secrets.encryptionKey } }),
-      log: createLog({ level: 'info', file: join(folder.folder('logs'), 'portal.log'), silent: true }),
+      log,
       egressAllow: allowedHosts(servers),
     }),
     (made) => made.close(),
+  );
+  undo.add(
+    startClock({ database, host, log, defaultTimezone: Intl.DateTimeFormat().resolvedOptions().timeZone }, CLOCK),
+    (clock) => clock.stop(),
   );
   web.answerWith(
     createDemoPortal({

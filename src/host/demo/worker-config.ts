@@ -15,7 +15,7 @@ export function writeWorkerConfig(
     destination: { endpoint: given.storageEndpoint, provider: 'Rclone' },
     installation: { name: secrets.installation },
     egress: { allow: [...given.allowedHosts] },
-    logging: { level: 'info', file: folder.path('logs', 'worker.log') },
+    logging: { level: 'info' },
   });
   folder.write('worker.yaml', `# Written anew at every start of the demo.\n${text}`);
   return folder.path('worker.yaml');
