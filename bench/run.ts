@@ -4,10 +4,11 @@ import { fileURLToPath } from 'node:url';
 import { runExecutable } from '../src/command-line.ts';
 import { BackupError } from '../src/errors/backup-error.ts';
 import { databaseBench } from './database.ts';
+import { distanceBench } from './distance.ts';
 import type { Bench, BenchOptions, Figure } from './figures.ts';
 import { runBench } from './runs.ts';
 
-const benches: readonly Bench[] = [runBench, databaseBench];
+const benches: readonly Bench[] = [runBench, distanceBench, databaseBench];
 
 /** Not for users: smaller sizes, to try the measurement itself. Nothing is written then. */
 const scale = Number(process.env['BENCH_SCALE'] ?? 1);
