@@ -76,6 +76,26 @@ export function pathOfRcloneName(name: Buffer): string {
     .join('/');
 }
 
+/**
+ * The bytes by which the source itself knows a path: an S3 key, a path of a Unix server. They are what rclone uses with the encoding
+ * `Raw`, the only one in which every name of a source can be read (with any other, look-alikes and dot names are taken for others).
+ */
+export function nativeNameOfPath(path: string): Buffer {
+  if (!SPECIAL.test(path)) return Buffer.from(path, 'utf8');
+  return segmentsToBuffer(path, (name) => decode(PATH, runesOf(name)));
+}
+
+/** The path for the native name of a source's file. A name with empty segments makes no path: see `isPath`. */
+export function pathOfNativeName(name: Buffer | string): string {
+  if (typeof name === 'string' ? name.isWellFormed() : isUtf8(name)) {
+    const text = name.toString();
+    if (!SPECIAL.test(text)) return text;
+  }
+  return splitBuffer(Buffer.from(name))
+    .map((segment) => textOf(encode(PATH, runesOfBytes(segment))))
+    .join('/');
+}
+
 /** The file name, in the bytes of a Linux file system, that rclone gives a restored file. */
 export function localNameOfPath(path: string): Buffer {
   if (!SPECIAL.test(path)) return Buffer.from(path, 'utf8');

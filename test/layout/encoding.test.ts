@@ -4,7 +4,9 @@ import {
   isPath,
   keyOfPath,
   localNameOfPath,
+  nativeNameOfPath,
   pathOfKey,
+  pathOfNativeName,
   pathOfRcloneName,
   rcloneNameOfPath,
 } from '../../src/layout/encoding.ts';
@@ -80,6 +82,19 @@ describe('paths, keys and local names', () => {
       }),
       { numRuns: 2_000 },
     );
+  });
+
+  it("tells a path from a source's own name as from rclone's name for it, and gives the name back", () => {
+    fc.assert(
+      fc.property(nativeName, (name) => {
+        const path = pathOfNativeName(name);
+        expect(path).toBe(pathOfRcloneName(standardForm(name)));
+        expect(nativeNameOfPath(path)).toEqual(name);
+      }),
+      { numRuns: 2_000 },
+    );
+    expect(pathOfNativeName('a/../b\n/．．/c')).toBe('a/．．/b␊/‛．‛．/c');
+    expect(isPath(pathOfNativeName('a//b'))).toBe(false);
   });
 
   it('never lets a local name leave its folder', () => {
