@@ -15,9 +15,12 @@ export interface EventRow {
   readonly producer_seq: number | null;
 }
 
-/** Longest text of one parameter, and of all of them as JSON: one odd event must neither be lost nor fill the table. */
+/**
+ * Longest text of one parameter, and of all of them as JSON: one odd event must neither be lost nor fill the table. The largest that is
+ * ours names a hundred files.
+ */
 const LONGEST_TEXT = 2_000;
-const LONGEST_JSON = 64 * 1024;
+const LONGEST_JSON = 256 * 1024;
 
 /** Parameters that hold text of programs and servers. All others are counts, codes, and names of the customer's own files. */
 const FOREIGN_TEXT = new Set(['message', 'error', 'summary', 'hint', 'detail', 'details', 'stage', 'reason', 'text']);

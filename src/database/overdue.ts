@@ -73,3 +73,16 @@ export async function renewPromise(database: Database, job: ScheduledJob, goodBy
     return changed > 0;
   });
 }
+
+/** Jobs that were paused, or run by hand from now on, while they were overdue: nothing is promised any more. */
+export async function forgetOverdue(database: Database): Promise<number> {
+  return await forgottenOverdue(database).update({ overdue_since: null });
+}
+
+export function forgottenOverdue(database: Database): Knex.QueryBuilder {
+  return database
+    .knex(JOBS)
+    // Every time is greater than no text; "is not null" uses no index in SQLite.
+    .where('overdue_since', '>', '')
+    .where((idle) => void idle.whereNull('good_by').orWhereNot('status', 'active'));
+}

@@ -3,15 +3,14 @@ import { v7 } from 'uuid';
 import { endEvents } from '../events/endings.ts';
 import { event, type EventParams } from '../events/catalogue.ts';
 import { statusesBefore, type RunKind } from '../runs/state.ts';
-import { planFrom } from '../schedule/plan.ts';
-import { parseSchedule, type ScheduleColumns } from '../schedule/schedule.ts';
+import type { ScheduleColumns } from '../schedule/schedule.ts';
 import { startJitterMs } from '../schedule/slots.ts';
 import { firstTimezone } from '../schedule/zone.ts';
 import { isDuplicate, type Database, type Executor } from './connect.ts';
 import { appendEvents } from './events.ts';
 import { enqueueRunNotice } from './outbox.ts';
 import { jobForRunColumns, runColumnsOfJob, timeOf, toJobForRun, type JobForRun, type JobForRunRow } from './queue.ts';
-import { fromDatabaseTime, fromDatabaseTimeOrNull, toDatabaseTime } from './times.ts';
+import { fromDatabaseTimeOrNull, toDatabaseTime } from './times.ts';
 
 const JOBS = 's3_cloudbackup_jobs';
 const RUNS = 's3_cloudbackup_runs';
@@ -175,57 +174,6 @@ export async function insertSkippedRun(
     if (isDuplicate(error)) return false;
     throw error;
   }
-}
-
-export interface RescheduleOptions {
-  /** What the host says of this client's zone: used when neither the job nor the client's settings name one. */
-  readonly hostTimezone: string | null;
-  /** Epoch milliseconds; by default the database's clock. */
-  readonly now?: number;
-}
-
-/**
- * Plans a job from now on, in the transaction that created, changed, paused, resumed or deleted it: the first slot after now, never
- * one of the past, and the deadline of its next good point. Returns when it runs next, null: by hand only, or not active.
- */
-export async function setNextRunAt(
-  trx: Knex.Transaction,
-  database: Database,
-  jobUuid: string,
-  options: RescheduleOptions,
-): Promise<number | null> {
-  const job = await findScheduledJob(trx, jobUuid);
-  if (job === null) return null;
-  const now = options.now ?? fromDatabaseTime(await database.readClock(trx));
-  const parsed = parseSchedule(job.schedule);
-  const schedule = parsed.ok && job.status === 'active' ? parsed.schedule : ({ type: 'manual' } as const);
-  const timezone = timezoneOf(job, options.hostTimezone);
-  const { nextRunAt, goodBy } = planFrom(schedule, now, timezone, job);
-  // A job that is overdue stays so until a good point comes, whatever is changed on it.
-  const promise = nextRunAt !== null && job.overdueSince !== null ? job.goodBy : goodBy;
-  await trx(JOBS)
-    .where('id', job.id)
-    .update({
-      next_run_at: nextRunAt === null ? null : toDatabaseTime(nextRunAt),
-      good_by: promise === null ? null : toDatabaseTime(promise),
-      ...(nextRunAt === null ? { overdue_since: null } : {}),
-    });
-  return nextRunAt;
-}
-
-/** Plans those jobs of a client anew that follow its default time zone, after that was changed. */
-export async function rescheduleClient(
-  trx: Knex.Transaction,
-  database: Database,
-  clientId: number,
-  options: RescheduleOptions,
-): Promise<void> {
-  const rows = (await trx(JOBS)
-    .where({ client_id: clientId, status: 'active' })
-    .whereNull('timezone')
-    .whereNotNull('next_run_at')
-    .select('uuid')) as { uuid: string }[];
-  for (const { uuid } of rows) await setNextRunAt(trx, database, uuid, options);
 }
 
 /** Zone of the job, else of its client, else of the host, else UTC; names that no longer exist count as absent. */

@@ -1,5 +1,5 @@
 import type { Database } from '../database/connect.ts';
-import { beginOverdue, findBrokenPromises, renewPromise } from '../database/overdue.ts';
+import { beginOverdue, findBrokenPromises, forgetOverdue, renewPromise } from '../database/overdue.ts';
 import { timezoneOf, type Cursor, type ScheduledJob } from '../database/schedule.ts';
 import { fromDatabaseTime, toDatabaseTime } from '../database/times.ts';
 import type { HostRecords } from '../host/port.ts';
@@ -35,6 +35,7 @@ export async function watchOverdue(options: OverdueOptions): Promise<OverdueRepo
   const now = options.clock?.() ?? fromDatabaseTime(await database.readClock());
   const batch = options.batch ?? 200;
   const report: OverdueReport = { begun: 0, met: 0 };
+  await forgetOverdue(database);
   for (let after: Cursor | null = null; !options.signal?.aborted;) {
     const jobs = await findBrokenPromises(database, now, after, batch);
     for (const job of jobs) await look(options, job, now, report);

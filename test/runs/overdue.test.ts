@@ -1,7 +1,6 @@
 import { expect, it } from '@jest/globals';
-import type { Database } from '../../src/database/connect.ts';
-import { brokenPromises } from '../../src/database/overdue.ts';
-import { findScheduledJob, setNextRunAt } from '../../src/database/schedule.ts';
+import { brokenPromises, forgottenOverdue } from '../../src/database/overdue.ts';
+import { findScheduledJob } from '../../src/database/schedule.ts';
 import { toDatabaseTime } from '../../src/database/times.ts';
 import type { ServiceState } from '../../src/host/port.ts';
 import { sendNotices } from '../../src/notify/send.ts';
@@ -9,6 +8,7 @@ import { watchOverdue } from '../../src/runs/overdue.ts';
 import { describeOnBoth } from '../database/both.ts';
 import { expectUsesIndex } from '../database/explain.ts';
 import { insertJob, insertJobs, type TestJob } from '../database/rows.ts';
+import { planJob } from './plan.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -26,13 +26,8 @@ describeOnBoth('overdue', (current) => {
       overdue_grace_seconds: 3_600,
       ...columns,
     });
-    await plan(database, job, T0 - HOUR);
+    await planJob(database, job, T0 - HOUR);
     return job;
-  };
-  const plan = async (database: Database, job: TestJob, now: number): Promise<void> => {
-    await database.transaction(
-      async (trx) => void (await setNextRunAt(trx, database, job.uuid, { hostTimezone: null, now })),
-    );
   };
   const watch = async (now: number, state: ServiceState = 'active') =>
     await watchOverdue({
@@ -96,25 +91,40 @@ describeOnBoth('overdue', (current) => {
   });
 
   it('is nothing for jobs by hand, paused and deleted ones, and clients that are not served', async () => {
-    const { database } = current();
     await dailyJob({ schedule_type: 'manual' });
     await dailyJob({ status: 'paused' });
     const suspended = await dailyJob();
     expect(await watch(T0 + HOUR, 'suspended')).toEqual({ begun: 0, met: 1 });
     expect(await state(suspended)).toEqual({ since: null, goodBy: T0 + DAY + HOUR });
-    const resumed = await dailyJob();
-    await watch(T0 + HOUR);
-    await database.knex('s3_cloudbackup_jobs').where({ id: resumed.id }).update({ status: 'paused' });
-    await plan(database, resumed, T0 + 2 * HOUR);
-    expect(await state(resumed)).toEqual({ since: null, goodBy: null });
   });
 
-  it('stays when the job is only changed', async () => {
+  it('ends when the job is paused, or runs by hand from then on', async () => {
+    const { database } = current();
+    const paused = await dailyJob();
+    const manual = await dailyJob();
+    await watch(T0 + HOUR);
+    await database.knex('s3_cloudbackup_jobs').where({ id: paused.id }).update({ status: 'paused' });
+    await database
+      .knex('s3_cloudbackup_jobs')
+      .where({ id: manual.id })
+      .update({ schedule_type: 'manual', next_run_at: null, good_by: null });
+    await watch(T0 + HOUR + MINUTE);
+    expect((await state(paused)).since).toBeNull();
+    expect((await state(manual)).since).toBeNull();
+  });
+
+  it('stays, without a second notice, when the job gets another schedule, until a good point comes', async () => {
     const { database } = current();
     const job = await dailyJob();
     await watch(T0 + HOUR);
-    await plan(database, job, T0 + 2 * HOUR);
-    expect(await state(job)).toEqual({ since: T0 + HOUR, goodBy: T0 + HOUR });
+    await database.knex('s3_cloudbackup_jobs').where({ id: job.id }).update({ schedule_time: '12:00' });
+    await planJob(database, job, T0 + 2 * HOUR);
+    await watch(T0 + 30 * HOUR);
+    expect((await state(job)).since).toBe(T0 + HOUR);
+    expect(await notices()).toHaveLength(1);
+    await goodPoint(job, T0 + 31 * HOUR);
+    expect(await watch(T0 + 32 * HOUR)).toEqual({ begun: 0, met: 1 });
+    expect(await state(job)).toEqual({ since: null, goodBy: T0 + 35 * HOUR });
   });
 
   it('becomes a mail, unless a good point came before it was sent', async () => {
@@ -153,7 +163,9 @@ describeOnBoth('overdue', (current) => {
     await insertJobs(database, 5_000, (index) => ({
       good_by: toDatabaseTime(T0 + (index - 20) * MINUTE),
       status: index % 3 === 0 ? 'paused' : 'active',
+      overdue_since: index < 20 ? toDatabaseTime(T0) : null,
     }));
+    await expectUsesIndex(test, forgottenOverdue(database).select('id'));
     await expectUsesIndex(test, brokenPromises(database, T0, null, 200));
     await expectUsesIndex(test, brokenPromises(database, T0, { time: toDatabaseTime(T0 - MINUTE), id: 3 }, 200));
   });

@@ -3,13 +3,13 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { setNextRunAt } from '../../src/database/schedule.ts';
 import { fromDatabaseTime } from '../../src/database/times.ts';
 import type { Schedule } from '../../src/schedule/schedule.ts';
 import { scheduleColumns } from '../../src/schedule/schedule.ts';
 import { nextSlot } from '../../src/schedule/slots.ts';
 import { describeOnBoth, type TestDatabase } from '../database/both.ts';
 import { insertJob, type TestJob } from '../database/rows.ts';
+import { planJob } from './plan.ts';
 
 const HOUR = 3_600_000;
 /** A weekend on which clocks go back in Europe. */
@@ -45,9 +45,7 @@ describeOnBoth('several scheduler processes', (current) => {
     for (const [index, schedule] of schedules.entries()) {
       for (const timezone of ZONES) {
         const job = await insertJob(database, { ...scheduleColumns(schedule), timezone, client_id: index });
-        await database.transaction(
-          async (trx) => void (await setNextRunAt(trx, database, job.uuid, { hostTimezone: null, now: START })),
-        );
+        await planJob(database, job, START);
         jobs.set(job.id, { job, schedule, timezone });
       }
     }

@@ -1,11 +1,11 @@
 import { expect, it } from '@jest/globals';
-import { setNextRunAt } from '../../src/database/schedule.ts';
 import { fromDatabaseTime } from '../../src/database/times.ts';
 import { runSchedulerOnce } from '../../src/runs/scheduler.ts';
 import { scheduleColumns, type Schedule } from '../../src/schedule/schedule.ts';
 import { nextSlot } from '../../src/schedule/slots.ts';
 import { describeOnBoth } from '../database/both.ts';
 import { insertJob } from '../database/rows.ts';
+import { planJob } from './plan.ts';
 
 const DAY = 86_400_000;
 const START = Date.parse('2026-01-01T00:00:00Z');
@@ -30,9 +30,7 @@ describeOnBoth('a year of schedules', (current) => {
     for (const [schedule, timezone] of schedules) {
       const job = await insertJob(database, { ...scheduleColumns(schedule), timezone, start_jitter_seconds: 240 });
       jobs.set(job.id, [schedule, timezone]);
-      await database.transaction(
-        async (trx) => void (await setNextRunAt(trx, database, job.uuid, { hostTimezone: null, now: START })),
-      );
+      await planJob(database, job, START);
     }
     let now = START;
     const records = { serviceState: () => Promise.resolve('active' as const), timezone: () => Promise.resolve(null) };

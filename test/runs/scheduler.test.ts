@@ -3,13 +3,14 @@ import { v7 } from 'uuid';
 import type { Database } from '../../src/database/connect.ts';
 import { listRunEvents } from '../../src/database/events.ts';
 import { queueRun, findJobForRun, startRun } from '../../src/database/queue.ts';
-import { dueJobs, expiredRuns, findScheduledJob, rescheduleClient, setNextRunAt } from '../../src/database/schedule.ts';
+import { dueJobs, expiredRuns, findScheduledJob } from '../../src/database/schedule.ts';
 import { fromDatabaseTime, toDatabaseTime } from '../../src/database/times.ts';
 import type { ServiceState } from '../../src/host/port.ts';
 import { runSchedulerOnce, type SchedulerReport } from '../../src/runs/scheduler.ts';
 import { describeOnBoth } from '../database/both.ts';
 import { expectUsesIndex } from '../database/explain.ts';
 import { insertJob, insertJobs, insertRun, type TestJob } from '../database/rows.ts';
+import { planJob } from './plan.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -194,9 +195,7 @@ describeOnBoth('the scheduler', (current) => {
   it('starts jobs with a random delay in their own minute and keeps their slots apart from it', async () => {
     const { database } = current();
     const job = await insertJob(database, { ...daily, start_jitter_seconds: 3_600 });
-    const planned = await database.transaction(
-      async (trx) => await setNextRunAt(trx, database, job.uuid, { hostTimezone: null, now: T0 - HOUR }),
-    );
+    const planned = await planJob(database, job, T0 - HOUR);
     const delay = (planned ?? 0) - T0;
     expect(delay).toBeGreaterThan(0);
     expect(delay).toBeLessThanOrEqual(HOUR);
@@ -301,45 +300,6 @@ describeOnBoth('the scheduler', (current) => {
     await pass(T0);
     await pass(T0 + 25 * HOUR);
     expect((await runs(database, job))[0]).toMatchObject({ status: 'failed', error_code: 'ERR_AGENT_OFFLINE' });
-  });
-});
-
-describeOnBoth('planning a job', (current) => {
-  const plan = async (job: TestJob, now: number): Promise<number | null> => {
-    const { database } = current();
-    return await database.transaction(
-      async (trx) => await setNextRunAt(trx, database, job.uuid, { hostTimezone: 'UTC', now }),
-    );
-  };
-
-  it('never gives it a slot of the past, however late in the day it is made or resumed', async () => {
-    const { database } = current();
-    const job = await insertJob(database, { schedule_type: 'daily', schedule_time: '02:00' });
-    expect(await plan(job, T0)).toBe(T0 + 24 * HOUR);
-    expect(await plan(job, T0 + 21 * HOUR)).toBe(T0 + 24 * HOUR);
-    await database.knex('s3_cloudbackup_jobs').where({ id: job.id }).update({ status: 'paused' });
-    expect(await plan(job, T0 + 21 * HOUR)).toBeNull();
-    await database.knex('s3_cloudbackup_jobs').where({ id: job.id }).update({ status: 'active' });
-    expect(await plan(job, T0 + 80 * HOUR)).toBe(T0 + 96 * HOUR);
-  });
-
-  it('follows a changed default zone of its client, unless it has one of its own', async () => {
-    const { database } = current();
-    const follows = await insertJob(database, { schedule_type: 'daily', schedule_time: '02:00' });
-    const own = await insertJob(database, { schedule_type: 'daily', schedule_time: '02:00', timezone: 'UTC' });
-    await plan(follows, T0);
-    await plan(own, T0);
-    await database.knex('s3_cloudbackup_settings').insert({
-      client_id: 1,
-      default_timezone: 'Europe/Berlin',
-      created_at: toDatabaseTime(T0),
-      updated_at: toDatabaseTime(T0),
-    });
-    await database.transaction(
-      async (trx) => await rescheduleClient(trx, database, 1, { hostTimezone: null, now: T0 }),
-    );
-    expect(await nextRunAt(database, follows)).toBe('05-05 00:00');
-    expect(await nextRunAt(database, own)).toBe('05-05 02:00');
   });
 });
 
