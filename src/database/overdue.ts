@@ -80,9 +80,11 @@ export async function forgetOverdue(database: Database): Promise<number> {
 }
 
 export function forgottenOverdue(database: Database): Knex.QueryBuilder {
-  return database
-    .knex(JOBS)
-    // Every time is greater than no text; "is not null" uses no index in SQLite.
-    .where('overdue_since', '>', '')
-    .where((idle) => void idle.whereNull('good_by').orWhereNot('status', 'active'));
+  return (
+    database
+      .knex(JOBS)
+      // Every time is greater than no text; "is not null" uses no index in SQLite.
+      .where('overdue_since', '>', '')
+      .where((idle) => void idle.whereNull('good_by').orWhereNot('status', 'active'))
+  );
 }
