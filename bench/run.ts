@@ -6,9 +6,10 @@ import { BackupError } from '../src/errors/backup-error.ts';
 import { databaseBench } from './database.ts';
 import { distanceBench } from './distance.ts';
 import type { Bench, BenchOptions, Figure } from './figures.ts';
+import { idleBench } from './idle.ts';
 import { runBench } from './runs.ts';
 
-const benches: readonly Bench[] = [runBench, distanceBench, databaseBench];
+const benches: readonly Bench[] = [runBench, distanceBench, databaseBench, idleBench];
 
 /** Not for users: smaller sizes, to try the measurement itself. Nothing is written then. */
 const scale = Number(process.env['BENCH_SCALE'] ?? 1);
