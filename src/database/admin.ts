@@ -1,7 +1,8 @@
 import type { Knex } from 'knex';
 import { BackupError } from '../errors/backup-error.ts';
 import type { Database } from './connect.ts';
-import { cancelRun, listedRuns, runPage, toListedRun, type ListedRun, type RunRow } from './runs.ts';
+import { toListedRun, type ListedRun, type RunRow } from './run-rows.ts';
+import { cancelRun, listedRuns, runPage } from './runs.ts';
 
 const RUNS = 's3_cloudbackup_runs';
 

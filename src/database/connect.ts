@@ -19,6 +19,9 @@ export type DatabaseSettings =
 /** Runs statements inside or outside of a transaction: what every function of this room takes. */
 export type Executor = Knex | Knex.Transaction;
 
+/** For callers outside of this room, who hand a transaction on without speaking SQL in it. */
+export type Transaction = Knex.Transaction;
+
 /**
  * The database as this package sees it. All SQL of the package goes through it, in this room.
  * Times are text, `YYYY-MM-DD HH:MM:SS.mmm` in UTC, in CHAR(23) columns: no driver option, session zone or

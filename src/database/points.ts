@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import { BackupError } from '../errors/backup-error.ts';
 import type { Database, Executor } from './connect.ts';
-import { toStoredPoint, type RunRow, type StoredPoint } from './runs.ts';
+import { toStoredPoint, type RunRow, type StoredPoint } from './run-rows.ts';
 
 const POINTS = 's3_cloudbackup_restore_points';
 const JOBS = 's3_cloudbackup_jobs';

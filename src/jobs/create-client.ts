@@ -2,7 +2,7 @@ import { ClientJobs } from '../database/jobs.ts';
 import { ClientPoints } from '../database/points.ts';
 import type { ClientServices } from './client.ts';
 import { connectionService } from './connection-service.ts';
-import { jobService } from './job-service.ts';
+import { JobsOfClient } from './job-service.ts';
 import { timezoneOf, type ServiceParts } from './parts.ts';
 import { runService } from './run-service.ts';
 import { settingsService } from './settings-service.ts';
@@ -16,7 +16,7 @@ export function clientServices(parts: ServiceParts, clientId: number): ClientSer
   const jobs = new ClientJobs(parts.database, clientId);
   return {
     clientId,
-    jobs: jobService(parts, clientId),
+    jobs: new JobsOfClient(parts, clientId),
     runs: runService(parts, clientId),
     settings: settingsService(parts, clientId),
     connections: connectionService(parts, clientId),

@@ -1,5 +1,7 @@
 import { appendAudit } from '../database/audit.ts';
-import { ClientJobs, type JobValues, type StoredJob } from '../database/jobs.ts';
+import type { Transaction } from '../database/connect.ts';
+import type { JobValues, StoredJob } from '../database/job-rows.ts';
+import { ClientJobs } from '../database/jobs.ts';
 import { ClientPrefixes, type Place } from '../database/prefixes.ts';
 import { ClientRuns } from '../database/runs.ts';
 import { BackupError } from '../errors/backup-error.ts';
@@ -13,176 +15,181 @@ import { refuseUnavailable } from './availability.ts';
 import type { JobService } from './client.ts';
 import { clientActor, timezoneOf, type ServiceParts } from './parts.ts';
 import { planSchedule } from './plan-schedule.ts';
-import { sourceService, type CheckedSource } from './source.ts';
+import { sourceService, type CheckedSource, type SourceService } from './source.ts';
 import { lastDays, stripOf } from './strip.ts';
 import { jobView, plainRunView } from './views.ts';
 
 const PAGE = 50;
 
 /** Jobs of one client: list, make, change, delete. */
-export function jobService(parts: ServiceParts, clientId: number): JobService {
-  const { database } = parts;
-  const jobs = new ClientJobs(database, clientId);
-  const runs = new ClientRuns(database, clientId);
-  const prefixes = new ClientPrefixes(database, clientId);
-  const sources = sourceService(parts);
-  const audit = (action: string, jobId: string, params?: Record<string, unknown>) => ({
-    ...clientActor(clientId),
-    action,
-    targetKind: 'job',
-    targetId: jobId,
-    ...(params === undefined ? {} : { params }),
-  });
+export class JobsOfClient implements JobService {
+  readonly #parts: ServiceParts;
+  readonly #clientId: number;
+  readonly #jobs: ClientJobs;
+  readonly #runs: ClientRuns;
+  readonly #prefixes: ClientPrefixes;
+  readonly #sources: SourceService;
 
-  async function findBucket(bucketId: number): Promise<Bucket> {
-    const bucket = await parts.host.bucket(clientId, bucketId);
+  constructor(parts: ServiceParts, clientId: number) {
+    this.#parts = parts;
+    this.#clientId = clientId;
+    this.#jobs = new ClientJobs(parts.database, clientId);
+    this.#runs = new ClientRuns(parts.database, clientId);
+    this.#prefixes = new ClientPrefixes(parts.database, clientId);
+    this.#sources = sourceService(parts);
+  }
+
+  async list({ cursor, limit = PAGE }: Parameters<JobService['list']>[0] = {}): ReturnType<JobService['list']> {
+    const rows = await this.#jobs.list({ after: cursor, limit: limit + 1 });
+    const shown = rows.slice(0, limit);
+    return { rows: await this.#cards(shown), next: rows.length > limit ? (shown.at(-1)?.uuid ?? null) : null };
+  }
+
+  async get(jobId: string): ReturnType<JobService['get']> {
+    const job = await this.#jobs.get(jobId);
+    return { job: jobView(job, await timezoneOf(this.#parts, this.#clientId)), source: this.#sources.view(job) };
+  }
+
+  async card(jobId: string): Promise<JobCard> {
+    const [card] = await this.#cards([await this.#jobs.get(jobId)]);
+    if (card === undefined) throw new BackupError('JOB_NOT_FOUND');
+    return card;
+  }
+
+  async create(given: NewJob): Promise<{ jobId: string }> {
+    refuseUnavailable(given);
+    const state = await this.#parts.host.serviceState(this.#clientId);
+    if (state === 'terminated') throw new BackupError('SERVICE_SUSPENDED');
+    const uuid = this.#parts.newId();
+    const bucket = await this.#findBucket(given.dest_bucket_id);
+    const place = { bucketId: bucket.id, bucketName: bucket.name, prefix: spelled(given.dest_prefix ?? '', uuid) };
+    const source = await this.#sources.check(given);
+    await this.#sources.refuseDestination(source, place);
+    const plan = await planSchedule(this.#parts, this.#clientId, uuid, given, null);
+    await this.#parts.database.transaction(async (trx) => {
+      await this.#prefixes.take(trx, place, { kind: 'job', uuid });
+      await this.#jobs.insert(trx, {
+        ...plainValues(given),
+        ...plan,
+        ...this.#sources.columns(source, uuid),
+        name: given.name,
+        uuid,
+        s3_user_id: bucket.accountId,
+        dest_bucket_id: place.bucketId,
+        dest_bucket_name: place.bucketName,
+        dest_prefix: place.prefix,
+      });
+      await this.#audit(trx, 'job.created', uuid, { bucket: place.bucketName, prefix: place.prefix });
+    });
+    return { jobId: uuid };
+  }
+
+  async update(jobId: string, changes: JobChanges): Promise<void> {
+    refuseUnavailable(changes);
+    const job = await this.#jobs.get(jobId);
+    const place = await this.#newPlace(job, changes);
+    if (place !== null && job.layout_fixed) throw new BackupError('LAYOUT_FIXED');
+    const source = await this.#sources.checkChanges(changes, job);
+    if (source !== null || place !== null) {
+      await this.#sources.refuseDestination(source ?? this.#sources.stored(job), place ?? placeOf(job));
+    }
+    const values: JobValues = {
+      ...plainValues(changes),
+      ...(await planSchedule(this.#parts, this.#clientId, jobId, changes, job)),
+      ...(source === null ? {} : { ...this.#sources.columns(source, jobId), ...forgetHostKey(source, job) }),
+    };
+    await this.#parts.database.transaction(async (trx) => {
+      if (place !== null) await this.#move(trx, jobId, place);
+      await this.#jobs.update(trx, jobId, values);
+      await this.#audit(trx, 'job.changed', jobId, { fields: changedFields(changes) });
+    });
+  }
+
+  async delete(jobId: string): Promise<{ bucket: string; prefix: string }> {
+    const { dest_bucket_name: bucket, dest_prefix: prefix } = await this.#jobs.get(jobId);
+    await this.#parts.database.transaction(async (trx) => {
+      if (!(await this.#jobs.markDeleted(trx, jobId))) {
+        await this.#jobs.get(jobId, trx);
+        throw new BackupError('ALREADY_RUNNING');
+      }
+      await this.#audit(trx, 'job.deleted', jobId, { bucket, prefix, data: 'kept' });
+    });
+    return { bucket, prefix };
+  }
+
+  async acceptHostKey(jobId: string, fingerprint: string): Promise<void> {
+    const { source_host_key_seen: seen } = await this.#jobs.get(jobId);
+    if (seen === null || fingerprintOf(seen) !== fingerprint) throw new BackupError('CONFLICT');
+    await this.#parts.database.transaction(async (trx) => {
+      if (!(await this.#jobs.acceptHostKey(trx, jobId, seen))) throw new BackupError('CONFLICT');
+      await this.#audit(trx, 'job.host_key_accepted', jobId, { fingerprint });
+    });
+  }
+
+  async releaseBrake(jobId: string): Promise<{ released: boolean }> {
+    const job = await this.#jobs.get(jobId);
+    const released = await this.#parts.database.transaction(async (trx) => {
+      if (!(await this.#jobs.unfreeze(trx, jobId))) return false;
+      await this.#audit(trx, 'job.brake_released', jobId, { reason: job.frozen_reason, run: job.frozen_run_uuid });
+      return true;
+    });
+    return { released };
+  }
+
+  async #findBucket(bucketId: number): Promise<Bucket> {
+    const bucket = await this.#parts.host.bucket(this.#clientId, bucketId);
     if (bucket === null) throw new BackupError('BUCKET_NOT_FOUND');
     return bucket;
   }
 
-  async function cards(rows: readonly StoredJob[]): Promise<JobCard[]> {
-    const timezone = await timezoneOf(parts, clientId);
-    const calendar = lastDays(parts.clock(), timezone);
+  async #cards(rows: readonly StoredJob[]): Promise<JobCard[]> {
+    const timezone = await timezoneOf(this.#parts, this.#clientId);
+    const calendar = lastDays(this.#parts.clock(), timezone);
     const ids = rows.map((job) => job.id);
-    const [latest, counts] = await Promise.all([runs.latest(ids), jobs.countRuns(ids, calendar.starts)]);
+    const latest = await this.#runs.latest(ids);
+    const counts = Map.groupBy(await this.#jobs.countRuns(ids, calendar.starts), (count) => count.job_id);
     return rows.map((job) => {
       const last = latest.get(job.id);
-      const own = counts.filter((count) => count.job_id === job.id);
       return {
         ...jobView(job, timezone),
-        source_summary: sources.view(job).summary,
+        source_summary: this.#sources.view(job).summary,
         last_run: last === undefined ? null : plainRunView(last, job.name),
-        strip: stripOf(calendar, own, job.overdue_since),
+        strip: stripOf(calendar, counts.get(job.id) ?? [], job.overdue_since),
       };
     });
   }
 
   /** Bucket and prefix after these changes; null when they stay. Prefixes are in their one spelling, so that equal ones are equal. */
-  async function newPlace(job: StoredJob, changes: JobChanges): Promise<(Place & { accountId: number }) | null> {
+  async #newPlace(job: StoredJob, changes: JobChanges): Promise<NewPlace | null> {
     const bucketId = changes.dest_bucket_id ?? job.dest_bucket_id;
     const prefix = changes.dest_prefix === undefined ? job.dest_prefix : spelled(changes.dest_prefix ?? '', job.uuid);
     if (bucketId === job.dest_bucket_id && prefix === job.dest_prefix) return null;
-    const bucket = await findBucket(bucketId);
+    const bucket = await this.#findBucket(bucketId);
     return { bucketId: bucket.id, bucketName: bucket.name, prefix, accountId: bucket.accountId };
   }
 
-  return {
-    async list({ cursor, limit = PAGE } = {}) {
-      const rows = await jobs.list({ after: cursor, limit: limit + 1 });
-      const shown = rows.slice(0, limit);
-      return { rows: await cards(shown), next: rows.length > limit ? (shown.at(-1)?.uuid ?? null) : null };
-    },
+  async #move(trx: Transaction, jobId: string, place: NewPlace): Promise<void> {
+    await this.#prefixes.release(trx, { kind: 'job', uuid: jobId });
+    await this.#prefixes.take(trx, place, { kind: 'job', uuid: jobId });
+    const moved = await this.#jobs.moveIfNeverRun(trx, jobId, {
+      dest_bucket_id: place.bucketId,
+      dest_bucket_name: place.bucketName,
+      dest_prefix: place.prefix,
+      s3_user_id: place.accountId,
+    });
+    if (!moved) throw new BackupError('LAYOUT_FIXED');
+  }
 
-    async get(jobId) {
-      const job = await jobs.get(jobId);
-      return { job: jobView(job, await timezoneOf(parts, clientId)), source: sources.view(job) };
-    },
+  async #audit(trx: Transaction, action: string, jobId: string, params: Record<string, unknown>): Promise<void> {
+    const target = { targetKind: 'job', targetId: jobId, params };
+    await appendAudit(this.#parts.database, trx, { ...clientActor(this.#clientId), action, ...target });
+  }
+}
 
-    async card(jobId) {
-      const [card] = await cards([await jobs.get(jobId)]);
-      if (card === undefined) throw new BackupError('JOB_NOT_FOUND');
-      return card;
-    },
+type NewPlace = Place & { readonly accountId: number };
 
-    async create(given: NewJob) {
-      refuseUnavailable(given);
-      if ((await parts.host.serviceState(clientId)) === 'terminated') throw new BackupError('SERVICE_SUSPENDED');
-      const uuid = parts.newId();
-      const bucket = await findBucket(given.dest_bucket_id);
-      const prefix = spelled(given.dest_prefix ?? '', uuid);
-      const source = await sources.check(given);
-      const place = { bucketId: bucket.id, bucketName: bucket.name, prefix };
-      await sources.refuseDestination(source, place);
-      const plan = await planSchedule(parts, clientId, uuid, given, null);
-      await database.transaction(async (trx) => {
-        await prefixes.take(trx, place, { kind: 'job', uuid });
-        await jobs.insert(trx, {
-          ...plainValues(given),
-          ...plan,
-          ...sources.columns(source, uuid),
-          name: given.name,
-          uuid,
-          s3_user_id: bucket.accountId,
-          dest_bucket_id: bucket.id,
-          dest_bucket_name: bucket.name,
-          dest_prefix: prefix,
-        });
-        await appendAudit(database, trx, audit('job.created', uuid, { bucket: bucket.name, prefix }));
-      });
-      return { jobId: uuid };
-    },
-
-    async update(jobId, changes) {
-      refuseUnavailable(changes);
-      const job = await jobs.get(jobId);
-      const place = await newPlace(job, changes);
-      if (place !== null && job.layout_fixed) throw new BackupError('LAYOUT_FIXED');
-      const source = await sources.checkChanges(changes, job);
-      const target = place ?? {
-        bucketId: job.dest_bucket_id,
-        bucketName: job.dest_bucket_name,
-        prefix: job.dest_prefix,
-      };
-      if (source !== null || place !== null) {
-        await sources.refuseDestination(source ?? sources.stored(job), target);
-      }
-      const plan = await planSchedule(parts, clientId, jobId, changes, job);
-      const values: JobValues = {
-        ...plainValues(changes),
-        ...plan,
-        ...(source === null ? {} : { ...sources.columns(source, jobId), ...forgetHostKey(source, job) }),
-      };
-      await database.transaction(async (trx) => {
-        if (place !== null) {
-          await prefixes.release(trx, { kind: 'job', uuid: jobId });
-          await prefixes.take(trx, place, { kind: 'job', uuid: jobId });
-          const moved = await jobs.moveIfNeverRun(trx, jobId, {
-            dest_bucket_id: place.bucketId,
-            dest_bucket_name: place.bucketName,
-            dest_prefix: place.prefix,
-            s3_user_id: place.accountId,
-          });
-          if (!moved) throw new BackupError('LAYOUT_FIXED');
-        }
-        await jobs.update(trx, jobId, values);
-        await appendAudit(database, trx, audit('job.changed', jobId, { fields: changedFields(changes) }));
-      });
-    },
-
-    async delete(jobId) {
-      const job = await jobs.get(jobId);
-      await database.transaction(async (trx) => {
-        if (!(await jobs.markDeleted(trx, jobId))) {
-          await jobs.get(jobId, trx);
-          throw new BackupError('ALREADY_RUNNING');
-        }
-        const kept = { bucket: job.dest_bucket_name, prefix: job.dest_prefix, data: 'kept' };
-        await appendAudit(database, trx, audit('job.deleted', jobId, kept));
-      });
-      return { bucket: job.dest_bucket_name, prefix: job.dest_prefix };
-    },
-
-    async acceptHostKey(jobId, fingerprint) {
-      const job = await jobs.get(jobId);
-      const seen = job.source_host_key_seen;
-      if (seen === null || fingerprintOf(seen) !== fingerprint) throw new BackupError('CONFLICT');
-      await database.transaction(async (trx) => {
-        if (!(await jobs.acceptHostKey(trx, jobId, seen))) throw new BackupError('CONFLICT');
-        await appendAudit(database, trx, audit('job.host_key_accepted', jobId, { fingerprint }));
-      });
-    },
-
-    async releaseBrake(jobId) {
-      const job = await jobs.get(jobId);
-      const released = await database.transaction(async (trx) => {
-        if (!(await jobs.unfreeze(trx, jobId))) return false;
-        const brake = { reason: job.frozen_reason, run: job.frozen_run_uuid };
-        await appendAudit(database, trx, audit('job.brake_released', jobId, brake));
-        return true;
-      });
-      return { released };
-    },
-  };
+function placeOf(job: StoredJob): Place {
+  return { bucketId: job.dest_bucket_id, bucketName: job.dest_bucket_name, prefix: job.dest_prefix };
 }
 
 /** @throws BackupError `INVALID_INPUT` that names the field */

@@ -1,4 +1,4 @@
-import type { JobValues, StoredJob } from '../database/jobs.ts';
+import type { JobValues, StoredJob } from '../database/job-rows.ts';
 import { invalidFields } from '../errors/invalid-fields.ts';
 import type { JobChanges } from '../protocol/job-input.ts';
 import { planFrom } from '../schedule/plan.ts';

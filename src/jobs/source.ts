@@ -1,4 +1,4 @@
-import type { JobValues, StoredJob } from '../database/jobs.ts';
+import type { JobValues, StoredJob } from '../database/job-rows.ts';
 import type { Place } from '../database/prefixes.ts';
 import { BackupError, isBackupError } from '../errors/backup-error.ts';
 import { invalidFields } from '../errors/invalid-fields.ts';

@@ -1,6 +1,6 @@
-import type { StoredJob } from '../database/jobs.ts';
+import type { StoredJob } from '../database/job-rows.ts';
 import type { ClientPoint } from '../database/points.ts';
-import { isOver, isSkipped, type ListedRun, type StoredPoint, type StoredRun } from '../database/runs.ts';
+import { isOver, isSkipped, type ListedRun, type StoredPoint, type StoredRun } from '../database/run-rows.ts';
 import { catalogue, type ErrorCode } from '../errors/catalogue.ts';
 import type { JobView } from '../protocol/job.ts';
 import type { PointView, ProblemView, ProgressView, RunView } from '../protocol/run.ts';
