@@ -35,6 +35,8 @@ export type { AdminServices } from './admin/services.ts';
 export type { ClientServices } from './jobs/client.ts';
 export type { PortalOptionsInput } from './options.ts';
 export type { Health, Services } from './services.ts';
+export type { ClockOptions, ClockParts, RunningClock } from './clock.ts';
+export { startClock } from './clock.ts';
 export { BackupError, isBackupError } from './errors/backup-error.ts';
 export { billingTables } from './host/billing-tables.ts';
 export { migrateUp } from './database/migrate.ts';
