@@ -29,3 +29,46 @@ document.addEventListener('htmx:after:request', (event) => {
 document.addEventListener('htmx:error', (event) => {
   if (isLive(event)) mark(true);
 });
+
+/** Speeds that this page has seen, by second: finer than what the run tells the database. */
+const speeds = new Map();
+
+function drawSpeeds() {
+  const plot = document.querySelector('#live [data-samples]');
+  if (plot === null) return;
+  for (const sample of plot.dataset.samples.split(' ')) {
+    const [second, speed] = sample.split(':').map(Number);
+    if (Number.isFinite(second) && Number.isFinite(speed)) speeds.set(second, speed);
+  }
+  const samples = [...speeds].sort(([one], [other]) => one - other);
+  const highest = Math.max(...speeds.values());
+  if (samples.length < 2 || highest <= 0) return;
+  const { width, height } = plot.viewBox.baseVal;
+  const [[first], [last]] = [samples[0], samples[samples.length - 1]];
+  const top = 3;
+  const points = samples.map(([second, speed]) => {
+    const x = ((second - first) / (last - first)) * width;
+    const y = height - (speed / highest) * (height - top);
+    return `${x.toFixed(1)} ${y.toFixed(1)}`;
+  });
+  const line = `M${points.join('L')}`;
+  plot.querySelector('.line').setAttribute('d', line);
+  plot.querySelector('.area').setAttribute('d', `${line}L${width} ${height}L0 ${height}Z`);
+  document.querySelector('#live [data-highest]').textContent = `Highest ${speedText(highest)}`;
+}
+
+/** As formatSpeed of the server: `24.1 MiB/s`. */
+function speedText(bytesPerSecond) {
+  let value = bytesPerSecond;
+  let unit = 'B';
+  for (const next of ['KiB', 'MiB', 'GiB']) {
+    if (value < 1023.5) break;
+    value /= 1024;
+    unit = next;
+  }
+  const digits = unit === 'B' || value >= 100 ? 0 : value < 10 ? 2 : 1;
+  return `${value.toFixed(digits)} ${unit}/s`;
+}
+
+drawSpeeds();
+document.addEventListener('htmx:after:swap', drawSpeeds);

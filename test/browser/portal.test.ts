@@ -149,7 +149,7 @@ describe('a customer in the portal', () => {
 
       await page.goto(`${demo.address}/jobs`);
       const card = page.locator('article', { hasText: 'Office, by keyboard' });
-      expect(await card.locator('.safety').textContent()).toMatch(/^Protected · last good point/);
+      expect((await card.locator('.safety').innerText()).trim()).toMatch(/^Protected · last good point/);
       expect(await card.locator('.day').count()).toBe(30);
       expect(complaints).toEqual([]);
       await context.close();

@@ -83,7 +83,10 @@ export function runSays(run: ProgressView): string {
 
 function copying(run: ProgressView): string {
   const verb = run.kind === 'restore' ? 'Restoring' : 'Copying';
-  const parts = [`${verb} ${run.files_done.toLocaleString('en')} of ${counted(run.files_total, 'file')}`];
+  const total = counted(run.files_total, 'file');
+  const parts = [
+    run.files_done === 0 ? `${verb} ${total}` : `${verb} ${run.files_done.toLocaleString('en')} of ${total}`,
+  ];
   if (run.eta_seconds !== null) parts.push(`about ${formatDuration(run.eta_seconds * 1000)} left`);
   return parts.join(', ');
 }

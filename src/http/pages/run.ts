@@ -25,7 +25,10 @@ export const runPage = page({
   query: z.object({ events: z.enum(['all']).optional() }),
   handle: async ({ client, params: { run_id: runId }, query, request }) => {
     const { run, progress, events } = await readRun(client, runId);
-    const model = { ...runModel(run, progress, events, query.events === 'all'), here: `/runs/${runId}` };
+    const model = {
+      ...runModel(run, progress, events, { now: request.now, all: query.events === 'all' }),
+      here: `/runs/${runId}`,
+    };
     // Scripts take the token from the page's head: without it, a part that has not changed is the same to the byte.
     return request.whole ? view('pages/run.njk', model) : view('partials/run_live.njk', { ...model, csrf: '' });
   },
@@ -40,7 +43,12 @@ async function readRun(
   return { run, progress, events: await client.runs.events(runId, { sinceId, limit: READ_EVENTS }) };
 }
 
-function runModel(run: RunView, progress: ProgressView, events: readonly EventView[], all: boolean) {
+function runModel(
+  run: RunView,
+  progress: ProgressView,
+  events: readonly EventView[],
+  { now, all }: { now: number; all: boolean },
+) {
   const told = events.filter((event) => event.type !== 'progress').reverse();
   const shown = all ? told : told.slice(0, SHOWN_EVENTS);
   const started = progress.started_at_epoch_ms;
@@ -73,16 +81,21 @@ function runModel(run: RunView, progress: ProgressView, events: readonly EventVi
       filesTotal: progress.files_total,
       bytesDone: progress.bytes_transferred,
       bytesTotal: progress.bytes_total,
-      speed: progress.phase === 'copying' ? progress.speed_bytes_per_sec : null,
+      speed: progress.phase === 'copying' && progress.speed_bytes_per_sec > 0 ? progress.speed_bytes_per_sec : null,
       meanSpeed: meanSpeed(progress, run.duration_ms),
       etaSeconds: progress.status === 'running' ? progress.eta_seconds : null,
     },
     point:
       run.point?.state === 'kept' ? { id: run.point.point_id, files: run.point.files, bytes: run.point.bytes } : null,
-    plot: speedPlot(events),
+    plot: speedPlot(events, copies(progress) ? { at: now, speed: progress.speed_bytes_per_sec } : null),
     events: shown.map(eventRow),
     moreEvents: told.length - shown.length,
   };
+}
+
+/** Under way, and past the first byte. */
+function copies(progress: ProgressView): boolean {
+  return !progress.terminal && progress.phase === 'copying' && progress.bytes_transferred > 0;
 }
 
 /** Bytes per second over the whole run, once it is over and long enough to say so. */

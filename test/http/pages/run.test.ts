@@ -98,19 +98,28 @@ describe('the plot of the speed', () => {
     anEvent({ type: 'progress', at: start + second * 1000, params: { speed_bps: speed } });
 
   it('is left out while there is too little to draw', () => {
-    expect(speedPlot([])).toBeNull();
-    expect(speedPlot([sample(0, 10), sample(2, 10)])).toBeNull();
-    expect(speedPlot([sample(0, 0), sample(10, 0)])).toBeNull();
+    expect(speedPlot([], null)).toBeNull();
+    expect(speedPlot([sample(0, 10)], null)).toBeNull();
+    expect(speedPlot([sample(0, 0), sample(10, 0)], null)).toBeNull();
   });
 
   it('goes from edge to edge and names its highest value', () => {
-    const plot = speedPlot([sample(0, 0), sample(5, 2048), sample(10, 1024)]);
+    const plot = speedPlot([sample(0, 0), sample(5, 2048), sample(10, 1024)], null);
     expect(plot?.line).toBe('M0.0 80.0L300.0 3.0L600.0 41.5');
     expect(plot?.highest).toBe('Highest 2.00 KiB/s');
   });
 
+  it('keeps its place while a run copies, with the speed now as its last sample', () => {
+    expect(speedPlot([], { at: start, speed: 512 })).toMatchObject({ line: '', samples: `${start / 1000}:512` });
+    const plot = speedPlot([sample(0, 1024)], { at: start + 10_000, speed: 2048 });
+    expect(plot?.line).toBe('M0.0 41.5L600.0 3.0');
+  });
+
   it('stays small for long runs', () => {
-    const plot = speedPlot(Array.from({ length: 1000 }, (_, second) => sample(second * 2, 1000 + second)));
+    const plot = speedPlot(
+      Array.from({ length: 1000 }, (_, second) => sample(second * 2, 1000 + second)),
+      null,
+    );
     expect(plot?.line.split('L').length).toBeLessThanOrEqual(152);
   });
 });
