@@ -11,7 +11,7 @@ import { healthHandler } from './health.ts';
 import { queryFields } from './input.ts';
 import { formerAddress } from './old-addresses.ts';
 import type { Page } from './page.ts';
-import { createPageHandler, type Area } from './show-page.ts';
+import { PageHandler, type Area } from './show-page.ts';
 import type { Portal } from './portal.ts';
 import { themeSheet } from './theme.ts';
 
@@ -34,7 +34,7 @@ export function portalRouter(portal: Portal, parts: RouterParts): Router {
   const ours = <Part extends { caller: Caller }>(list: readonly Part[]): Part[] =>
     list.filter((part) => parts.callers.includes(part.caller));
   const pages = ours(parts.pages);
-  const pageHandler = createPageHandler(portal, pages, area);
+  const pageHandler = new PageHandler(portal, pages, area);
 
   router.use(secureHeaders(portal));
   router.get('/health', healthHandler(portal));

@@ -15,6 +15,8 @@ export interface NavigationEntry extends NavigationLink {
 export interface BaseModel {
   /** Prefix of every link: `/backup`, or '' when mounted at the root. Links are `{{ base }}/jobs`. */
   readonly base: string;
+  /** The same for links to admin pages: `/backup/admin`. */
+  readonly adminBase: string;
   /** For `<meta name="csrf-token">`; pages send it as `X-CSRF-Token`. Empty when nobody is signed in. */
   readonly csrf: string;
   /** Path below the base path, without query. */
