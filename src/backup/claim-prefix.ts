@@ -56,10 +56,9 @@ export async function claimPrefix(context: BackupContext, tools: Tools): Promise
   };
 }
 
-/** A prefix without marker is taken only when nothing at all lies in it and the job has no point. */
-async function requireVirgin({ bucket }: Tools, database: DatabaseView): Promise<void> {
-  if (database.points.length === 0 && (await bucket.isEmpty())) return;
-  throw new BackupError('ERR_DEST_NOT_OURS', undefined, { details: { reason: 'missing' } });
+/** A prefix without marker is taken only when nothing at all lies in it and the job has no point. A sleeper may have marked it just now. */
+async function requireVirgin({ bucket, guard }: Tools, database: DatabaseView): Promise<void> {
+  if (database.points.length > 0 || !(await bucket.isEmpty())) await guard.require();
 }
 
 async function firstWhole(

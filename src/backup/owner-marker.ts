@@ -33,10 +33,12 @@ export class OwnerGuard {
     if ((await this.look()) !== 'ours') throw notOurs('missing');
   }
 
-  /** Takes an empty prefix for this job, which must not have a point. Throws `ERR_DEST_NOT_OURS` when it is not empty. */
+  /**
+   * Takes an empty prefix for this job, which must not have a point. Another claim of the same job may do so at the same moment: then
+   * the prefix is not empty any more, but ours. Throws `ERR_DEST_NOT_OURS` when it is neither.
+   */
   async mark(): Promise<void> {
-    if (!(await this.#bucket.isEmpty())) throw notOurs('missing');
-    await this.write();
+    if (await this.#bucket.isEmpty()) await this.write();
     await this.require();
   }
 

@@ -142,8 +142,10 @@ class History {
       if (this.#database.isTerminal(run)) break;
       run.attempt += 1;
       if (run.attempt >= ATTEMPTS) run.status = 'failed';
-      // Sometimes a sleeper wakes while its successor is at work, or before.
-      if (this.#random.chance(0.2)) await this.#wakeZombies();
+      if (this.#random.chance(0.2)) this.#source.rewrite();
+      // Sometimes sleepers wake while their successor is at work, or before; the others when it has committed.
+      if (this.#random.chance(0.2)) for (const zombie of this.#zombies) zombie.wake();
+      else if (this.#random.chance(0.2)) await this.#wakeZombies();
     }
   }
 
@@ -209,7 +211,7 @@ class History {
     if (error instanceof ConnectionKilled) return;
     if (run.token !== token || this.#database.isTerminal(run)) return;
     if (isBackupError(error) && isTransient(error.code)) return;
-    if (isBackupError(error, 'ERR_CANCELLED', 'ERR_PERMISSION', 'ERR_LEASE_LOST')) {
+    if (isBackupError(error, 'ERR_CANCELLED', 'ERR_PERMISSION', 'ERR_TRANSFER', 'ERR_LEASE_LOST')) {
       run.status = 'failed';
       return;
     }
@@ -245,7 +247,7 @@ class History {
     let accesses = 0;
     this.#source.onAccess = () => {
       accesses += 1;
-      if (accesses === at + 1) this.#source.change(3);
+      if (accesses > at && this.#random.chance(0.4)) this.#source.change(1);
     };
   }
 

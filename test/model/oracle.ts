@@ -93,10 +93,12 @@ export class Oracle {
     const window = this.windows.get(`${point.run}.${point.claim}`);
     if (window === undefined) throw new ModelViolation(`nobody wrote ${point.manifestKey}`);
     for (const [path, { line, body }] of files) {
-      const { state } = JSON.parse(line) as Entry;
+      const { state, mtime } = JSON.parse(line) as Entry;
       if (window.calm && state !== 'stored') throw new ModelViolation(`${path} is ${state} though nothing happened`);
       const held = state === 'stored' ? this.#source.heldSince(path, window.since) : this.#source.everHeld(path);
-      if (state !== 'failed' && !held.some((version) => version?.toString('hex') === body)) {
+      // Content and time belong together: a file that changed while it was copied must not pass for what the listing showed.
+      const isHeld = held.some((version) => version?.body.toString('hex') === body && version.mtime === mtime);
+      if (state !== 'failed' && !isHeld) {
         throw new ModelViolation(`${point.manifestKey}: ${path} (${state}) never held this`);
       }
     }

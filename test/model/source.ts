@@ -14,7 +14,7 @@ import { keyOfPath } from '../../src/layout/encoding.ts';
 import type { ObjectStore } from '../../src/storage/port.ts';
 import type { Random } from './random.ts';
 
-interface Version {
+export interface Version {
   readonly body: Buffer;
   readonly mtime: string;
 }
@@ -34,6 +34,8 @@ export class ModelSource {
   /** Folders that cannot be listed, files that cannot be copied: until `heal`. */
   readonly unreadable = new Set<string>();
   readonly broken = new Set<string>();
+  /** The way to the bucket cuts the end off some files and says nothing. */
+  truncates = false;
   /** Called before each thing that the engine does at the source. */
   onAccess: (() => void) | null = null;
 
@@ -51,19 +53,19 @@ export class ModelSource {
   }
 
   /** What the path held at any time from `since` until now; null stands for its absence. */
-  heldSince(path: string, since: number): (Buffer | null)[] {
+  heldSince(path: string, since: number): (Version | null)[] {
     const all = this.#history.get(path) ?? [];
     const before = all.filter(({ at }) => at <= since).at(-1)?.version ?? null;
     const after = all.filter(({ at }) => at > since).map(({ version }) => version);
-    return [before, ...after].map((version) => version?.body ?? null);
+    return [before, ...after];
   }
 
   everPaths(): string[] {
     return [...this.#history.keys()];
   }
 
-  everHeld(path: string): Buffer[] {
-    return (this.#history.get(path) ?? []).flatMap(({ version }) => (version === null ? [] : [version.body]));
+  everHeld(path: string): Version[] {
+    return (this.#history.get(path) ?? []).flatMap(({ version }) => version ?? []);
   }
 
   /** Some random changes. */
@@ -71,14 +73,23 @@ export class ModelSource {
     for (let i = 0; i < steps; i += 1) this.#changeOnce();
   }
 
+  /** Changes many files without changing their size. */
+  rewrite(): void {
+    for (const [path, { body }] of [...this.#files]) {
+      if (this.#random.chance(0.3)) this.#set(path, { body: this.#random.bytes(body.length), mtime: this.#mtime() });
+    }
+  }
+
   heal(): void {
     this.unreadable.clear();
     this.broken.clear();
+    this.truncates = false;
   }
 
   fail(): void {
     const path = this.#random.pick(this.paths);
-    if (this.#random.chance(0.5) && path.includes('/')) this.unreadable.add(path.slice(0, path.lastIndexOf('/')));
+    if (this.#random.chance(0.3)) this.truncates = true;
+    else if (this.#random.chance(0.5) && path.includes('/')) this.unreadable.add(path.slice(0, path.lastIndexOf('/')));
     else this.broken.add(path);
   }
 
@@ -111,8 +122,9 @@ export class ModelSource {
     return `${this.#random.pick(FOLDERS)}${this.#random.pick(NAMES)}${this.#random.below(9)}`;
   }
 
+  /** Few sizes, so that a change often keeps the size. */
   #body(): Buffer {
-    return this.#random.bytes(this.#random.below(40));
+    return this.#random.bytes(this.#random.pick([0, 5, 5, 30]));
   }
 
   /** Never the same twice, so that a change shows in sources without hashes. */
@@ -177,7 +189,8 @@ export class ModelEngine implements BackupEngine {
         if (version === undefined || this.#source.broken.has(path) || this.#source.isUnreadable(path)) {
           failed.set(path, { code: 'ERR_PERMISSION', message: 'refused' });
         } else {
-          await this.#store.put(`${request.targetKey}/${keyOfPath(path)}`, version.body, { signal: request.signal });
+          const body = this.#source.truncates ? version.body.subarray(0, -1) : version.body;
+          await this.#store.put(`${request.targetKey}/${keyOfPath(path)}`, body, { signal: request.signal });
         }
       }
     };
