@@ -43,8 +43,7 @@ export interface Views {
 
 /**
  * Nunjucks over views/, everything escaped. Filters: `bytes`, `speed`, `count`, `duration` (milliseconds), `relative` and `time`
- * (epoch milliseconds or ISO text), `iso`, `ago` (a whole `<time>` element: relative, the exact time on hover and focus). Globals:
- * `asset('app.css')`, the address of a file of public/ that changes with its content.
+ * (epoch milliseconds or ISO text), `iso`. Globals: `asset('app.css')`, the address of a file of public/ that changes with its content.
  */
 export function createViews(folders: { views?: string; assets?: string } = {}): Views {
   const root = packageRoot();
@@ -64,10 +63,6 @@ export function createViews(folders: { views?: string; assets?: string } = {}): 
   environment.addFilter(
     'time',
     withModel((model, at) => formatTime(asTime(at), model.timezone)),
-  );
-  environment.addFilter(
-    'ago',
-    withModel((model, at) => timeElement(asTime(at), model)),
   );
   const address = assetAddresses(folders.assets ?? join(root, 'public'));
   return {
@@ -95,16 +90,6 @@ function asTime(value: unknown): number | null {
   if (typeof value !== 'string') return null;
   const time = Date.parse(value);
   return Number.isNaN(time) ? null : time;
-}
-
-function timeElement(at: number | null, model: TimedModel): unknown {
-  const { SafeString } = nunjucks.runtime;
-  if (at === null) return new SafeString('<span class="time-never">never</span>');
-  const exact = formatTime(at, model.timezone);
-  // Numbers and Intl's own text only: nothing here came from outside.
-  return new SafeString(
-    `<time datetime="${new Date(at).toISOString()}" title="${exact}" tabindex="0">${formatRelative(at, model.now)}</time>`,
-  );
 }
 
 /** `app.css` → `app.css?v=<hash of its content>`, so that browsers may keep it for ever. */
