@@ -1,5 +1,6 @@
+import { execFile } from 'node:child_process';
 import { accessSync, constants, mkdirSync, statfsSync, unlinkSync, writeFileSync } from 'node:fs';
-import { execa } from 'execa';
+import { promisify } from 'node:util';
 import { openDatabase, type Database } from '../database/connect.ts';
 import { databaseIdentity } from '../database/identity.ts';
 import { pendingMigrations } from '../database/migrate.ts';
@@ -29,7 +30,7 @@ export async function checkWorker(
       return `${rclone.version} at ${rclone.path}`;
     }),
     await finding('leash', 'Install bash and util-linux: transfers must die with their worker.', async () => {
-      await execa('bash', ['-c', 'type setpriv >/dev/null']);
+      await promisify(execFile)('bash', ['-c', 'type setpriv >/dev/null']);
       return 'bash and setpriv are there';
     }),
     await finding('run folder', `Create ${config.rclone.run_dir} and give it to the worker's user (mode 0700).`, () =>

@@ -1,4 +1,5 @@
-import { execa } from 'execa';
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { toolPath } from '../engines/tools.ts';
 import { openDatabase, type Database } from '../database/connect.ts';
 import { databaseIdentity } from '../database/identity.ts';
@@ -74,15 +75,16 @@ const OLDEST_RCLONE = [1, 75] as const;
 /** The pinned rclone, or the one that the configuration names if it is new enough. */
 export async function findRclone(configured: string | undefined): Promise<{ path: string; version: string }> {
   const path = configured || toolPath('rclone');
-  const { stdout } = await execa(path, ['version'], { env: { RCLONE_CONFIG: '/dev/null' }, timeout: 20_000 }).catch(
-    (cause: unknown) => {
-      throw new BackupError(
-        'ERR_RCLONE_START',
-        `rclone at "${path}" cannot be started. Correct rclone.binary_path, or remove it to use the pinned one.`,
-        { cause },
-      );
-    },
-  );
+  const { stdout } = await promisify(execFile)(path, ['version'], {
+    env: { RCLONE_CONFIG: '/dev/null' },
+    timeout: 20_000,
+  }).catch((cause: unknown) => {
+    throw new BackupError(
+      'ERR_RCLONE_START',
+      `rclone at "${path}" cannot be started. Correct rclone.binary_path, or remove it to use the pinned one.`,
+      { cause },
+    );
+  });
   const version = /^rclone v(\d+)\.(\d+)[^\s]*/m.exec(stdout);
   const [major, minor] = [Number(version?.[1]), Number(version?.[2])];
   if (!version || major < OLDEST_RCLONE[0] || (major === OLDEST_RCLONE[0] && minor < OLDEST_RCLONE[1])) {

@@ -46,15 +46,19 @@ export class RunReporter {
 
   progress(progress: RunProgress): void {
     const row = toRow(progress);
-    // The first figures of a phase go out at once: a page that watches sees each phase begin.
+    if (progress.transfer !== null) this.#progressEvent(row);
+    this.figures(row);
+  }
+
+  /** Live figures as the page shows them. The first of a phase go out at once: who watches sees each phase begin. */
+  figures(row: ProgressRow): void {
     const phaseBegan = row.phase !== this.#figures?.phase;
     this.#figures = row;
-    this.#progressEvent(row, progress);
     if (phaseBegan) void this.#quietFlush();
   }
 
-  #progressEvent(row: ProgressRow, progress: RunProgress): void {
-    if (progress.transfer === null || row.bytesTransferred === 0) return;
+  #progressEvent(row: ProgressRow): void {
+    if (row.bytesTransferred === 0) return;
     const due = this.#clock() - this.#lastProgressEvent >= (this.#options.progressEventMs ?? 30_000);
     if (!due || row.percent - this.#lastPercent < 1) return;
     this.#lastProgressEvent = this.#clock();

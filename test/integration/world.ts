@@ -37,6 +37,10 @@ export interface World {
   writeFiles(bucket: string, files: Readonly<Record<string, string | Buffer>>): void;
   createJob(change?: Readonly<Record<string, unknown>>): Promise<string>;
   startWorker(environment?: Readonly<Record<string, string>>): Promise<WorkerProcess>;
+  /** Every worker process that was started. */
+  workers(): readonly WorkerProcess[];
+  /** Where the workers keep the folders of their runs. */
+  readonly runFolder: string;
   /** Starts a backup and waits for its end. */
   backUp(jobId: string, options?: { allowEmpty?: boolean }): Promise<RunView>;
   waitForRun(runId: string, until?: (run: RunView) => boolean): Promise<RunView>;
@@ -148,6 +152,8 @@ export async function startWorld(
       return await waitForRun(runId);
     },
     waitForRun,
+    workers: () => workers,
+    runFolder: join(base, 'runs'),
     async stop() {
       for (const worker of workers)
         if (worker.child.exitCode === null && worker.child.signalCode === null) worker.kill('SIGKILL');

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { writeFileSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ErrorCode } from '../../errors/catalogue.ts';
+import { pathOfKey } from '../../layout/encoding.ts';
 import type { RemoteDefinition } from '../../sources/registry.ts';
 import type { BucketAccess } from '../../storage/port.ts';
 import type { BackupEngine, EngineEvent, EngineProcess, SourceFile, TransferOutcome } from '../port.ts';
@@ -38,8 +39,10 @@ export function rcloneEngine(options: RcloneEngineOptions): BackupEngine {
     options.source.backend === 's3'
       ? ['--fast-list', '--hash', '--hash-type', 'md5', '--use-server-modtime']
       : ['--checkers', '16'];
-  const list: BackupEngine['list'] = ({ signal }) =>
-    listRemote({ binary: options.binary, remote: source, cwd: options.workFolder, signal, flags: listFlags });
+  const missing =
+    options.source.backend === 's3' ? ('ERR_S3_BUCKET_NOT_FOUND' as const) : ('ERR_SOURCE_NOT_FOUND' as const);
+  const listing = { binary: options.binary, remote: source, cwd: options.workFolder, missing };
+  const list: BackupEngine['list'] = ({ signal }) => listRemote({ ...listing, signal, flags: listFlags });
 
   async function look(paths: readonly string[], { signal }: { signal: AbortSignal }): Promise<Map<string, SourceFile>> {
     const wanted = new Set(paths);
@@ -53,13 +56,7 @@ export function rcloneEngine(options: RcloneEngineOptions): BackupEngine {
         file === null
           ? listFlags
           : [...listFlags.filter((flag) => flag !== '--fast-list'), '--checkers', '32', '--files-from-raw', file];
-      for await (const entry of listRemote({
-        binary: options.binary,
-        remote: source,
-        cwd: options.workFolder,
-        signal,
-        flags,
-      }).files) {
+      for await (const entry of listRemote({ ...listing, signal, flags }).files) {
         if (wanted.has(entry.path)) found.set(entry.path, entry);
       }
     } finally {
@@ -72,7 +69,8 @@ export function rcloneEngine(options: RcloneEngineOptions): BackupEngine {
     version: `rclone ${options.binary.version}`,
     list,
     look,
-    copy: ({ paths, targetKey, signal }) => copyFiles(options, { source, destination }, paths, targetKey, signal),
+    copy: ({ paths, targetKey, signal }) =>
+      copyFiles(options, { source, destination }, paths, pathOfKey(targetKey), signal),
   };
 }
 

@@ -10,7 +10,12 @@ export interface ListRequest {
   readonly cwd: string;
   readonly signal: AbortSignal;
   readonly flags: readonly string[];
+  /** What "not found" means here: a store without folders knows only missing buckets. */
+  readonly missing: 'ERR_SOURCE_NOT_FOUND' | 'ERR_S3_BUCKET_NOT_FOUND';
 }
+
+/** A server that does not answer is told soon: the run is tried again by itself, later. */
+const PATIENCE = ['--low-level-retries', '3', '--contimeout', '20s'];
 
 /**
  * `lsjson -R`, streamed: one line a file, whatever the size of the source. A folder that cannot be read is named in the outcome; a listing that failed
@@ -36,7 +41,7 @@ async function* read(
   signal.throwIfAborted();
   const child = startRclone(
     binary,
-    ['lsjson', remote.at(''), '-R', '--files-only', '--no-mimetype', '--log-level', 'NOTICE', ...flags],
+    ['lsjson', remote.at(''), '-R', '--files-only', '--no-mimetype', ...PATIENCE, '--log-level', 'NOTICE', ...flags],
     [remote],
     { cwd },
   );
@@ -59,7 +64,8 @@ async function* read(
     signal.throwIfAborted();
     const gaps = unreadable.filter((folder) => folder !== '');
     // Single folders that could not be read are told; anything else that went wrong makes the whole listing worthless.
-    if (end !== null && (gaps.length === 0 || gaps.length < unreadable.length)) throw listingError(end);
+    if (end !== null && (gaps.length === 0 || gaps.length < unreadable.length))
+      throw listingError(end, request.missing);
     settle({ complete: end === null && gaps.length === 0, unreadable: gaps, skipped: [] });
   } catch (error) {
     fail(error);
@@ -70,7 +76,8 @@ async function* read(
   }
 }
 
-function listingError(end: Parameters<typeof callError>[0]): BackupError {
+function listingError(end: Parameters<typeof callError>[0], missing: ListRequest['missing']): BackupError {
+  if (end.code === 'ERR_SOURCE_NOT_FOUND') return callError({ ...end, code: missing });
   return callError(end.code === 'ERR_TRANSFER' ? { ...end, code: 'ERR_SOURCE_LISTING' } : end);
 }
 

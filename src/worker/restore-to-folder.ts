@@ -1,0 +1,83 @@
+import { randomUUID } from 'node:crypto';
+import { JobBucket } from '../backup/job-bucket.ts';
+import { findKeptPoint, holdPoint, releaseHolds, renewHolds } from '../database/restore-points.ts';
+import { readWorkerJob } from '../database/worker-jobs.ts';
+import { BackupError } from '../errors/backup-error.ts';
+import { LocalTarget } from '../restore/local-target.ts';
+import { rcloneBulk } from '../restore/rclone-bulk.ts';
+import { restorePoint, type RestoreProgress, type RestoreReport } from '../restore/restore-point.ts';
+import { bucketAccess } from '../storage/destinations.ts';
+import { openS3Store } from '../storage/s3.ts';
+import { macKeysOf, type WorkerServices } from './services.ts';
+
+export interface FolderRestore {
+  readonly reference: { readonly point: string } | { readonly run: string };
+  /** Path inside of the point; '' = all of it. */
+  readonly folder: string;
+  /** Absolute path of an empty folder, or of one that does not exist yet. */
+  readonly target: string;
+  readonly workFolder: string;
+  readonly signal: AbortSignal;
+  readonly onProgress?: (progress: RestoreProgress) => void;
+}
+
+const HOLD_MS = 240_000;
+
+/**
+ * Restores a point into a folder of this machine and reads every file back. The point is held while this goes on; when the hold is
+ * lost the restore fails aloud.
+ * @throws BackupError `POINT_NOT_FOUND`, `ERR_RESTORE_TARGET`, `ERR_HOLD_LOST`, `ERR_MANIFEST_INVALID`, and what the storage says
+ */
+export async function restoreToFolder(services: WorkerServices, request: FolderRestore): Promise<RestoreReport> {
+  const { database } = services;
+  const point = await findKeptPoint(database, null, request.reference);
+  if (point === null) throw new BackupError('POINT_NOT_FOUND');
+  const job = await readWorkerJob(database, { id: point.jobId });
+  if (job === null) throw new BackupError('JOB_NOT_FOUND');
+  const hold = await holdPoint(database, {
+    pointId: point.id,
+    runUuid: randomUUID(),
+    purpose: 'restore',
+    ttlMs: HOLD_MS,
+  });
+  if (hold === null) throw new BackupError('POINT_NOT_FOUND');
+  const lost = new AbortController();
+  const timer = setInterval(() => {
+    renewHolds(database, [hold], HOLD_MS).then(
+      (renewed) => renewed === 0 && lost.abort(new BackupError('ERR_HOLD_LOST')),
+      // The database is away: the hold still stands for minutes, and the next try may get through.
+      () => undefined,
+    );
+  }, HOLD_MS / 8);
+  const signal = AbortSignal.any([request.signal, lost.signal]);
+  try {
+    const access = await bucketAccess(
+      services.records,
+      services.secrets,
+      { clientId: point.clientId, bucketId: point.bucketId, bucketName: point.bucket },
+      services.config.destination,
+    );
+    const bucket = new JobBucket(openS3Store(access), point.prefix, signal);
+    const bulk = rcloneBulk({
+      binary: services.rclone,
+      from: access,
+      to: { folder: request.target },
+      workFolder: request.workFolder,
+      transfers: services.config.rclone.transfers,
+      bandwidth: 0,
+    });
+    return await restorePoint({
+      source: { bucket, job: job.uuid, keys: macKeysOf(services.secrets) },
+      place: { run: point.runUuid, claim: point.claimName },
+      manifestSha256: point.manifestSha256,
+      folder: request.folder,
+      target: new LocalTarget({ folder: request.target, bucket, bulk }),
+      space: { folder: request.workFolder, memoryItems: 50_000 },
+      signal,
+      ...(request.onProgress ? { onProgress: request.onProgress } : {}),
+    });
+  } finally {
+    clearInterval(timer);
+    await database.transaction(async (trx) => await releaseHolds(trx, [hold]));
+  }
+}
