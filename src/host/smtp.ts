@@ -1,4 +1,4 @@
-import nodemailer from 'nodemailer';
+import type { Transporter } from 'nodemailer';
 import { BackupError } from '../errors/backup-error.ts';
 import { headerText, isMailAddress, renderMail, type MailTemplate } from './mail-template.ts';
 import type { HostPort } from './port.ts';
@@ -59,9 +59,12 @@ export function createMailSender(options: MailSenderOptions): SendEmail {
  * and no TLS from the start, STARTTLS is required unless the server is on this machine.
  */
 export function smtpDelivery(url: string): MailSenderOptions['deliver'] {
-  const transport = nodemailer.createTransport(smtpOptions(url));
+  const options = smtpOptions(url);
+  let transport: Promise<Transporter> | null = null;
   return async (mail) => {
-    await transport.sendMail({ ...mail, to: [...mail.to], disableFileAccess: true, disableUrlAccess: true });
+    // Loaded with the first mail: it takes 10 MB, and most processes that could send one never do.
+    transport ??= import('nodemailer').then(({ default: nodemailer }) => nodemailer.createTransport(options));
+    await (await transport).sendMail({ ...mail, to: [...mail.to], disableFileAccess: true, disableUrlAccess: true });
   };
 }
 
