@@ -76,7 +76,7 @@ const OLDEST_RCLONE = [1, 75] as const;
 export async function findRclone(configured: string | undefined): Promise<{ path: string; version: string }> {
   const path = configured || toolPath('rclone');
   const { stdout } = await promisify(execFile)(path, ['version'], {
-    env: { RCLONE_CONFIG: '/dev/null' },
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], RCLONE_CONFIG: '/dev/null' },
     timeout: 20_000,
   }).catch((cause: unknown) => {
     throw new BackupError(
