@@ -276,6 +276,8 @@ export interface StartRequest {
   readonly options?: Readonly<Record<string, unknown>>;
   /** How long to wait for maintenance or validation to make room. Default 8 s; 0 = do not wait. */
   readonly waitMs?: number;
+  /** Done in the transaction that queues the run, as its last part: an entry of the audit log. */
+  readonly alongside?: (trx: Knex.Transaction, runUuid: string) => Promise<void>;
 }
 
 /**
@@ -290,10 +292,12 @@ export async function startRun(database: Database, request: StartRequest): Promi
       const job = await findJobForRun(trx, request.clientId, request.jobUuid);
       if (job === null) throw new BackupError('JOB_NOT_FOUND');
       if (job.status !== 'active') throw new BackupError('JOB_PAUSED');
-      return await queueRun(trx, database, job, {
+      const queued = await queueRun(trx, database, job, {
         trigger: 'manual',
         ...(request.options === undefined ? {} : { options: request.options }),
       });
+      if (queued.outcome === 'queued') await request.alongside?.(trx, queued.runUuid);
+      return queued;
     });
     if (result.outcome === 'queued') return { runId: result.runId, runUuid: result.runUuid };
     if (result.outcome === 'slot_taken') throw new BackupError('CONFLICT');

@@ -4,7 +4,7 @@ import helmet from 'helmet';
 import { packageRoot } from '../engines/tools.ts';
 import { BackupError } from '../errors/backup-error.ts';
 import { describeError } from '../log.ts';
-import { sendFailure } from './answer.ts';
+import { asPublicError, sendFailure } from './answer.ts';
 import { apiRouter } from './api.ts';
 import type { Caller, Endpoint } from './endpoint.ts';
 import { healthHandler } from './health.ts';
@@ -64,10 +64,15 @@ export function portalRouter(portal: Portal, parts: RouterParts): Router {
     router.get('/', pageHandler.start);
   }
   router.use(pageHandler.missing);
-  router.use((error: unknown, _request: Request, response: Response, next: (error: unknown) => void) => {
-    portal.log.error('request failed outside of a handler', { error: describeError(error) });
-    if (response.headersSent) next(error);
-    else response.status(500).type('text').send('Something went wrong on our side.');
+  // What no handler of ours was asked about: an address that cannot be decoded, above all.
+  router.use((error: unknown, request: Request, response: Response, next: (error: unknown) => void) => {
+    if (response.headersSent) return next(error);
+    const shown = asPublicError(error);
+    const id = portal.newId();
+    if (shown.httpStatus >= 500) portal.log.error('request failed', { request: id, error: describeError(shown) });
+    response.set({ 'X-Request-Id': id, 'Cache-Control': 'no-store' });
+    if (request.path.startsWith('/api/')) sendFailure(response, shown, id);
+    else response.status(shown.httpStatus).type('text').send(shown.message);
   });
   return router;
 }

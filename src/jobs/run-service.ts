@@ -1,4 +1,5 @@
-import { appendAudit, recordAudit } from '../database/audit.ts';
+import { appendAudit } from '../database/audit.ts';
+import type { Transaction } from '../database/connect.ts';
 import { listEvents } from '../database/events.ts';
 import { ClientJobs } from '../database/jobs.ts';
 import { ClientPoints } from '../database/points.ts';
@@ -25,27 +26,30 @@ export function runService(parts: ServiceParts, clientId: number): RunService {
   const runs = new ClientRuns(database, clientId);
   const jobs = new ClientJobs(database, clientId);
 
+  /** "Run anyway once" is never without its entry in the audit log. */
+  function auditAnyway(jobUuid: string) {
+    return async (trx: Transaction, runUuid: string): Promise<void> => {
+      await appendAudit(database, trx, {
+        ...clientActor(clientId),
+        action: 'run.started_anyway',
+        targetKind: 'run',
+        targetId: runUuid,
+        params: { job: jobUuid, allow_empty: true },
+      });
+    };
+  }
+
   return {
     async start(jobId, options = {}) {
       const state = await parts.host.serviceState(clientId);
       // A missing job is a missing job whatever the state of the service.
       const job = await jobs.get(jobId);
       if (state !== 'active') throw new BackupError('SERVICE_SUSPENDED');
-      const allowEmpty = options.allowEmpty === true;
       const { runUuid } = await startRun(database, {
         clientId,
         jobUuid: job.uuid,
-        ...(allowEmpty ? { options: { allow_empty: true } } : {}),
+        ...(options.allowEmpty === true ? { options: { allow_empty: true }, alongside: auditAnyway(job.uuid) } : {}),
       });
-      if (allowEmpty) {
-        await recordAudit(database, {
-          ...clientActor(clientId),
-          action: 'run.started_anyway',
-          targetKind: 'run',
-          targetId: runUuid,
-          params: { job: job.uuid, allow_empty: true },
-        });
-      }
       return { runId: runUuid };
     },
 

@@ -70,6 +70,15 @@ describe('every answer', () => {
     }
   });
 
+  it('is calm about addresses that cannot be decoded', async () => {
+    const page = await asAda().get(`${MOUNTED}/jobs/%E0%A4%A`);
+    expect([page.status, page.headers['cache-control']]).toEqual([400, 'no-store']);
+    const endpoint = await asAda().get(`${MOUNTED}/api/%E0%A4%A`);
+    expect(endpoint.status).toBe(400);
+    expect(endpoint.body).toMatchObject({ status: 'fail', code: 'BAD_REQUEST' });
+    expect((await asAda().get(`${MOUNTED}/assets/%00`)).status).toBeLessThan(500);
+  });
+
   it('hides failures of ours behind a number', async () => {
     const broken = await another({
       host: {
