@@ -45,9 +45,9 @@ export function freezeEvents(freeze: Freeze | null): BackupEvent[] {
   return [{ code: 'RETENTION_FROZEN', params: { reason, deleted, changed, files: referenceFiles } }];
 }
 
-/** Sockets, pipes and devices are no files: leaving them out takes nothing from a point. */
+/** Sockets, pipes and devices are no files, and what links lead to is there by itself: leaving them out takes nothing from a point. */
 export function isHarmless(problem: FileProblem): boolean {
-  return problem.code === 'SPECIAL_FILE';
+  return problem.code === 'SPECIAL_FILE' || problem.code === 'SYMLINK';
 }
 
 export function statisticsOf(source: ListedSource, plan: BackupPlan, tally: PointTally): RunStatistics {

@@ -153,6 +153,7 @@ export type FileProblemCode =
   | 'FOLDER_UNREADABLE'
   /** Two files of the source have this same name. */
   | 'DUPLICATE_NAME'
+  | 'SYMLINK'
   | 'SYMLINK_LOOP'
   | 'SPECIAL_FILE'
   | 'BAD_NAME';

@@ -32,6 +32,7 @@ const FILE_LINES: LineFormat<ListedFile> = {
 };
 
 const SKIP_CODES = {
+  symlink: 'SYMLINK',
   symlink_loop: 'SYMLINK_LOOP',
   special_file: 'SPECIAL_FILE',
   bad_name: 'BAD_NAME',
@@ -75,7 +76,9 @@ export async function listSource(
 function unread(outcome: ListingOutcome, bad: readonly FileProblem[]): (path: string) => boolean {
   if (!outcome.complete && outcome.unreadable.length === 0) return () => true;
   const inFolder = liesIn(outcome.unreadable);
-  const leftOut = outcome.skipped.filter(({ reason }) => reason !== 'special_file').map(({ path }) => path);
+  const leftOut = outcome.skipped
+    .filter(({ reason }) => reason !== 'special_file' && reason !== 'symlink')
+    .map(({ path }) => path);
   const names = new Set([...leftOut, ...bad.map(({ path }) => path)]);
   const inLeftOut = liesIn([...names]);
   return (path) => inFolder(path) || names.has(path) || inLeftOut(path);

@@ -11,6 +11,12 @@ export interface SourceFile {
   readonly hash: string | null;
 }
 
+/**
+ * `symlink`: what the link leads to is listed under its own name, or does not exist. `symlink_loop`: it leads back to where it lies.
+ * `special_file`: pipe, socket or device. `bad_name`: no path can be made of the name.
+ */
+export type SkipReason = 'symlink' | 'symlink_loop' | 'special_file' | 'bad_name';
+
 /** A listing ends with one of these; a listing that failed never looks like an empty one. */
 export interface ListingOutcome {
   /** Every folder was read. */
@@ -18,7 +24,7 @@ export interface ListingOutcome {
   /** Folders (paths, '' = root) that could not be read: what lay there is unknown, not deleted. */
   readonly unreadable: readonly string[];
   /** Names that were left out and why (never silently). */
-  readonly skipped: readonly { path: string; reason: 'symlink_loop' | 'special_file' | 'bad_name' }[];
+  readonly skipped: readonly { path: string; reason: SkipReason }[];
 }
 
 export interface SourceListing {

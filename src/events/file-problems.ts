@@ -7,6 +7,7 @@ const reasons: Readonly<Record<string, string>> = {
   FILE_NOT_ARRIVED: 'it did not arrive whole',
   FOLDER_UNREADABLE: 'its folder could not be listed',
   DUPLICATE_NAME: 'two files have this same name',
+  SYMLINK: 'it is a link, and what it leads to is backed up under its own name or does not exist',
   SYMLINK_LOOP: 'it is a link that leads to itself',
   SPECIAL_FILE: 'it is not an ordinary file',
   BAD_NAME: 'its name cannot be stored',

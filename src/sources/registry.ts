@@ -5,7 +5,8 @@ import { aws, s3Compatible } from './s3.ts';
 import { sftp } from './sftp.ts';
 import type { ObjectLocation, RemoteDefinition, Source, SourceType, SourceTypeName } from './source-type.ts';
 
-export type { ObjectLocation, RemoteDefinition, Source, SourceTypeName } from './source-type.ts';
+export { atAddress } from './sftp.ts';
+export type { ObjectLocation, RemoteDefinition, Source, SourceOrigin, SourceTypeName } from './source-type.ts';
 
 /** The one list of source types. */
 const types = { s3_compatible: s3Compatible, aws, sftp } as unknown as Readonly<Record<SourceTypeName, SourceType>>;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { parseEndpoint } from '../security/egress.ts';
 import { bucket, plainPath, secret, text } from './fields.ts';
-import type { ObjectLocation, RemoteDefinition, SourceType } from './source-type.ts';
+import type { ObjectLocation, RemoteDefinition, S3Origin, SourceType } from './source-type.ts';
 
 const region = text(64).refine((value) => /^[A-Za-z0-9-]+$/.test(value), {
   error: 'must be a region such as eu-central-1',
@@ -54,6 +54,25 @@ const common = (config: { region: string; access_key: string; secret_key: string
   no_check_bucket: 'true',
 });
 
+function originOf(
+  config: {
+    endpoint: string;
+    region: string;
+    bucket: string;
+    access_key: string;
+    secret_key: string;
+    provider: string;
+  },
+  path: string,
+): S3Origin {
+  const { endpoint, region, bucket: name, access_key: accessKey, secret_key: secretKey, provider } = config;
+  return {
+    kind: 's3',
+    access: { endpoint, region, bucket: name, accessKey, secretKey, provider },
+    prefix: prefixOf(path),
+  };
+}
+
 /** Any S3 server that the customer names. */
 export const s3Compatible: SourceType<typeof CompatibleConfig> = {
   name: 's3_compatible',
@@ -74,6 +93,7 @@ export const s3Compatible: SourceType<typeof CompatibleConfig> = {
     },
     obscured: [],
     root: inBucket(config.bucket, path),
+    origin: originOf(config, path),
   }),
   location: (config, path): ObjectLocation => {
     const { host, port } = parseEndpoint(config.endpoint);
@@ -95,6 +115,7 @@ export const aws: SourceType<typeof AwsConfig> = {
     options: { ...common(config), provider: 'AWS' },
     obscured: [],
     root: inBucket(config.bucket, path),
+    origin: originOf({ ...config, endpoint: '', provider: 'AWS' }, path),
   }),
   location: (config, path): ObjectLocation => ({
     server: `s3.${config.region}.amazonaws.com:443`,

@@ -1,4 +1,6 @@
 import type { z } from 'zod';
+import type { BucketAccess } from '../storage/port.ts';
+import type { UsableKey } from './private-key.ts';
 
 /** A source as a job holds it: type, parsed settings (with secrets), path inside of it. */
 export interface Source {
@@ -16,8 +18,32 @@ export interface RemoteDefinition {
   readonly backend: 's3' | 'sftp';
   readonly options: Readonly<Record<string, string>>;
   readonly obscured: readonly string[];
-  /** Path after the colon. */
+  /** Path inside of the source, as the source itself spells it (for S3 with the bucket before it). */
   readonly root: string;
+  /** What a listing connects to. */
+  readonly origin: SourceOrigin;
+}
+
+/** Where a source is reached, for who lists it. Holds secrets: such a value lives in a worker's memory only. */
+export type SourceOrigin = S3Origin | SftpOrigin;
+
+export interface S3Origin {
+  readonly kind: 's3';
+  readonly access: BucketAccess;
+  /** Key prefix of the source's root: '' or ending in a slash. */
+  readonly prefix: string;
+}
+
+export interface SftpOrigin {
+  readonly kind: 'sftp';
+  /** Name or address; once the egress guard has looked at it, the address. */
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly pass: string | null;
+  readonly key: UsableKey | null;
+  /** Absolute, or relative to the user's home; '' = home. */
+  readonly path: string;
 }
 
 /** Where a source in object storage lies, to see whether it is the destination itself. */

@@ -32,6 +32,7 @@ const problems: Record<Exclude<FileProblemCode, ErrorCode>, true> = {
   FILE_NOT_ARRIVED: true,
   FOLDER_UNREADABLE: true,
   DUPLICATE_NAME: true,
+  SYMLINK: true,
   SYMLINK_LOOP: true,
   SPECIAL_FILE: true,
   BAD_NAME: true,
