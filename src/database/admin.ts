@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import { BackupError } from '../errors/backup-error.ts';
+import type { RunKind } from '../runs/state.ts';
 import type { Database } from './connect.ts';
 import { toListedRun, type ListedRun, type RunRow } from './run-rows.ts';
 import { cancelRun, listedRuns, runPage } from './runs.ts';
@@ -40,10 +41,10 @@ export class AllRuns {
     trx: Knex.Transaction,
     uuid: string,
   ): Promise<{ outcome: 'cancelled' | 'stopping'; clientId: number }> {
-    const run = (await trx(RUNS).where({ uuid }).first('id', 'client_id')) as
-      { id: number; client_id: number } | undefined;
+    const run = (await trx(RUNS).where({ uuid }).first('id', 'client_id', 'kind')) as
+      { id: number; client_id: number; kind: RunKind } | undefined;
     if (run === undefined) throw new BackupError('RUN_NOT_FOUND');
-    const outcome = await cancelRun(this.#database, trx, Number(run.id), { force: true });
+    const outcome = await cancelRun(this.#database, trx, run, { force: true });
     return { outcome, clientId: Number(run.client_id) };
   }
 }

@@ -1,7 +1,8 @@
 import type { Knex } from 'knex';
 import { BackupError } from '../errors/backup-error.ts';
 import { event } from '../events/catalogue.ts';
-import { ownedStatuses, statusesBefore } from '../runs/state.ts';
+import { endEvents } from '../events/endings.ts';
+import { ownedStatuses, statusesBefore, type RunKind } from '../runs/state.ts';
 import type { Database, Executor } from './connect.ts';
 import { appendEvents } from './events.ts';
 import {
@@ -86,9 +87,10 @@ export class ClientRuns {
 
   /** Throws RUN_NOT_FOUND, RUN_NOT_CANCELLABLE. */
   async cancel(trx: Knex.Transaction, uuid: string, options: { force: boolean }): Promise<'cancelled' | 'stopping'> {
-    const run = (await trx(RUNS).where({ uuid, client_id: this.#clientId }).first('id')) as { id: number } | undefined;
+    const own = { uuid, client_id: this.#clientId };
+    const run = (await trx(RUNS).where(own).first('id', 'kind')) as { id: number; kind: RunKind } | undefined;
     if (run === undefined) throw new BackupError('RUN_NOT_FOUND');
-    return await cancelRun(this.#database, trx, Number(run.id), options);
+    return await cancelRun(this.#database, trx, run, options);
   }
 }
 
@@ -141,9 +143,10 @@ export function listedRuns(executor: Executor, ids: Knex.QueryBuilder): Knex.Que
 export async function cancelRun(
   database: Database,
   trx: Knex.Transaction,
-  runId: number,
+  run: { readonly id: number; readonly kind: RunKind },
   options: { force: boolean },
 ): Promise<'cancelled' | 'stopping'> {
+  const runId = Number(run.id);
   const ended = await trx(RUNS).where('id', runId).whereIn('status', statusesBefore('cancel', 'cancelled')).update({
     status: 'cancelled',
     phase: 'finished',
@@ -154,7 +157,7 @@ export async function cancelRun(
     updated_at: database.now(),
   });
   if (ended > 0) {
-    await appendEvents(trx, database, runId, [event('CANCELLED')]);
+    await appendEvents(trx, database, runId, endEvents(run.kind, 'cancelled'));
     return 'cancelled';
   }
   const asked = await trx(RUNS)
