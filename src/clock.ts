@@ -1,7 +1,6 @@
 import { scheduleJob, type Job } from 'node-schedule';
 import type { Database } from './database/connect.ts';
-import { pruneAgentEvents, pruneEvents, pruneLogs } from './database/events.ts';
-import { pruneNotices } from './database/outbox.ts';
+import { pruneAgentEvents, pruneEvents, pruneLogs, pruneNotices } from './database/prune.ts';
 import { fromDatabaseTime } from './database/times.ts';
 import type { HostPort } from './host/port.ts';
 import { describeError, type Logger } from './log.ts';

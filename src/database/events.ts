@@ -98,9 +98,12 @@ function ordinaryRoom(max: number): number {
   return max - Math.min(200, Math.ceil(max / 10));
 }
 
-/** Errors have the whole room, the run's end a little more than that, because what calls itself an end may be many. */
-function roomFor(one: NewEvent, max: number): number {
-  if (isClosing(one)) return max + 20;
+/**
+ * Errors have the whole room. The run's end is always kept: a little room beyond what is there, whatever cap its writer knows of, and
+ * only a little because what calls itself an end may be many.
+ */
+function roomFor(one: NewEvent, max: number, present: number): number {
+  if (isClosing(one)) return Math.max(max, present) + 20;
   return isIndispensable(one) ? max : ordinaryRoom(max);
 }
 
@@ -116,12 +119,15 @@ async function capped(
   max: number,
 ): Promise<{ kept: Numbered[]; dropped: number }> {
   const row = (await trx(RUNS).where('id', runId).select('event_count').first()) as { event_count: number };
-  let count = Number(row.event_count) - batch.length;
-  const complete = count === lastSeq - batch.length;
+  const present = Number(row.event_count) - batch.length;
+  const complete = present === lastSeq - batch.length;
+  // Somebody who knows a higher cap writes this run, and nothing was dropped yet.
+  if (complete && present > max) return { kept: [...batch], dropped: 0 };
+  let count = present;
   const kept: Numbered[] = [];
   let dropped = 0;
   for (const one of batch) {
-    if (count < roomFor(one.event, max)) {
+    if (count < roomFor(one.event, max, present)) {
       kept.push(one);
       count += 1;
     } else {
@@ -254,63 +260,18 @@ export function eventsQuery(database: Database, runId: number, query: EventQuery
 
 /** The last events of a run in order, without progress: for mails and reports. */
 export async function lastEvents(database: Database, runId: number, limit: number): Promise<StoredEvent[]> {
-  const rows = (await database
+  const rows = (await lastEventsQuery(database, runId, limit)) as EventRowRead[];
+  return rows.reverse().map(fromRow);
+}
+
+export function lastEventsQuery(database: Database, runId: number, limit: number): Knex.QueryBuilder {
+  return database
     .knex(TABLE)
     .where('run_id', runId)
     .whereNot('type', 'progress')
     .orderBy('seq', 'desc')
     .limit(limit)
-    .select('seq', 'ts', 'type', 'level', 'code', 'message_id', 'params_json')) as EventRowRead[];
-  return rows.reverse().map(fromRow);
-}
-
-export interface PruneOptions {
-  /** Epoch milliseconds: older rows go. */
-  readonly before: number;
-  /** Rows in one DELETE; default 5,000. */
-  readonly batch?: number;
-  readonly signal?: AbortSignal;
-}
-
-/** Deletes events older than `before` in short transactions, and returns how many. */
-export async function pruneEvents(database: Database, options: PruneOptions): Promise<number> {
-  return await pruneByTime(database, TABLE, 'ts', options);
-}
-
-/** As `pruneEvents`, for the runs' text logs. */
-export async function pruneLogs(database: Database, options: PruneOptions): Promise<number> {
-  return await pruneByTime(database, 's3_cloudbackup_run_logs', 'created_at', options);
-}
-
-/** As `pruneEvents`, for the agents' health events. */
-export async function pruneAgentEvents(database: Database, options: PruneOptions): Promise<number> {
-  return await pruneByTime(database, 's3_cloudbackup_agent_events', 'ts', options);
-}
-
-/** The ids first, by the index on time: neither database deletes with a limit in a way that the other one knows. */
-async function pruneByTime(database: Database, table: string, column: string, options: PruneOptions): Promise<number> {
-  const batch = options.batch ?? 5_000;
-  let deleted = 0;
-  for (;;) {
-    if (options.signal?.aborted) return deleted;
-    const rows = (await oldestRows(database, table, column, options.before).limit(batch).select('id')) as {
-      id: number;
-    }[];
-    if (rows.length > 0) {
-      deleted += await database
-        .knex(table)
-        .whereIn(
-          'id',
-          rows.map((row) => row.id),
-        )
-        .delete();
-    }
-    if (rows.length < batch) return deleted;
-  }
-}
-
-export function oldestRows(database: Database, table: string, column: string, before: number): Knex.QueryBuilder {
-  return database.knex(table).where(column, '<', toDatabaseTime(before)).orderBy(column);
+    .select('seq', 'ts', 'type', 'level', 'code', 'message_id', 'params_json');
 }
 
 interface EventRowRead {

@@ -220,30 +220,6 @@ function settled(status: NoticeStatus): Record<string, unknown> {
   return { status, lease_token: null, lease_expires_at: null };
 }
 
-/** Deletes notices that were settled before `before` (epoch milliseconds), by number: they were written in order. Returns how many. */
-export async function pruneNotices(
-  database: Database,
-  options: { before: number; batch?: number; signal?: AbortSignal },
-): Promise<number> {
-  const batch = options.batch ?? 1_000;
-  const before = toDatabaseTime(options.before);
-  let deleted = 0;
-  for (let afterId = 0; !options.signal?.aborted;) {
-    const rows = (await database
-      .knex(TABLE)
-      .where('id', '>', afterId)
-      .orderBy('id')
-      .limit(batch)
-      .select('id', 'status', 'created_at')) as { id: number; status: NoticeStatus; created_at: string }[];
-    const old = rows.filter((row) => row.created_at < before);
-    const settledIds = old.filter((row) => row.status !== 'pending' && row.status !== 'sending').map((row) => row.id);
-    if (settledIds.length > 0) deleted += await database.knex(TABLE).whereIn('id', settledIds).delete();
-    if (old.length < rows.length || rows.length < batch) break;
-    afterId = Number(rows.at(-1)?.id);
-  }
-  return deleted;
-}
-
 export interface NoticeView {
   readonly id: string;
   readonly kind: NoticeKind;

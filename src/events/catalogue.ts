@@ -1,8 +1,9 @@
 import type { z } from 'zod';
 import { agentEvents, kopiaEvents, restoreEvents } from './agent-events.ts';
+import { backupEvents } from './backup-events.ts';
 import type { EventDefinition, EventLevel, EventType } from './define.ts';
 import { errorEventId, errorEvents } from './error-events.ts';
-import { backupEvents, lifeEvents } from './run-events.ts';
+import { lifeEvents } from './run-events.ts';
 
 /**
  * Every event that a run can tell, once: emitters name an id and its parameters, renderers make the text. An id is never

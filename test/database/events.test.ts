@@ -3,13 +3,13 @@ import {
   appendEvents,
   eventsQuery,
   lastEvents,
+  lastEventsQuery,
   listEvents,
   listRunEvents,
-  oldestRows,
-  pruneEvents,
   recordEvents,
   type NewEvent,
 } from '../../src/database/events.ts';
+import { oldestRows, pruneEvents } from '../../src/database/prune.ts';
 import { event } from '../../src/events/catalogue.ts';
 import { describeOnBoth } from './both.ts';
 import { expectUsesIndex } from './explain.ts';
@@ -107,6 +107,34 @@ describeOnBoth('events', (current) => {
     expect(rows.at(-1)).toMatchObject({ messageId: 'COMPLETED_FAILED', code: 'ERR_TRANSFER' });
   });
 
+  it('that end a run are kept by a writer who knows of a lower cap than the others', async () => {
+    const { database } = current();
+    const run = await newRun();
+    await recordEvents(
+      database,
+      run.id,
+      Array.from({ length: 80 }, () => scanning),
+      { max: 1_000 },
+    );
+    await recordEvents(database, run.id, [scanning, event('COMPLETED_SUCCESS')], { max: 20 });
+    const rows = await listRunEvents(database, run.id, { limit: 1_000 });
+    expect(rows.map((row) => row.messageId).slice(79)).toEqual([
+      'SCANNING_SOURCE',
+      'SCANNING_SOURCE',
+      'COMPLETED_SUCCESS',
+    ]);
+    for (let round = 0; round < 3; round += 1) {
+      await recordEvents(
+        database,
+        run.id,
+        Array.from({ length: 60 }, () => scanning),
+        { max: 100 },
+      );
+    }
+    await recordEvents(database, run.id, [event('COMPLETED_SUCCESS')], { max: 20 });
+    expect((await listRunEvents(database, run.id, { limit: 1_000 })).at(-1)?.messageId).toBe('COMPLETED_SUCCESS');
+  });
+
   it('that an agent pushes again are inserted once, whole batches and overlapping ones', async () => {
     const { database } = current();
     const run = await newRun();
@@ -183,6 +211,7 @@ describeOnBoth(
         );
       }
       await expectUsesIndex(test, eventsQuery(database, 3, { since: 100 }));
+      await expectUsesIndex(test, lastEventsQuery(database, 3, 100));
       await expectUsesIndex(
         test,
         oldestRows(database, 's3_cloudbackup_run_events', 'ts', 1_700_000_000_050).limit(100).select('id'),

@@ -12,9 +12,9 @@ import {
   enqueueRunNotice,
   MAX_SEND_ATTEMPTS,
   noticesOfRun,
-  pruneNotices,
   sendRetryDelayMs,
 } from '../../src/database/outbox.ts';
+import { pruneNotices } from '../../src/database/prune.ts';
 import { toDatabaseTime } from '../../src/database/times.ts';
 import { event } from '../../src/events/catalogue.ts';
 import type { HostPort } from '../../src/host/port.ts';
@@ -340,7 +340,7 @@ describeOnBoth('notify processes', (current) => {
 
   it('that work at the same time send every mail once', async () => {
     const { database } = current();
-    const runs = await prepare(database, 60);
+    const runs = await prepare(database, 30);
     const processes = Array.from({ length: 4 }, () => start(current(), 'once'));
     await Promise.all(processes.map(async (child) => await once(child, 'exit')));
     expect(await sent(database)).toEqual(runs);
@@ -349,7 +349,7 @@ describeOnBoth('notify processes', (current) => {
 
   it('that are killed again and again lose no mail, and double at most the one that each had in hand', async () => {
     const { database } = current();
-    const runs = await prepare(database, 24);
+    const runs = await prepare(database, 16);
     let kills = 0;
     // Until everything is sent: leases of the dead are cut short here instead of waiting five minutes for each.
     while ((await statuses(database)).some((status) => status !== 'sent')) {
