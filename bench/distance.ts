@@ -1,9 +1,11 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { filesFolder } from '../src/layout/keys.ts';
 import { openS3Store } from '../src/storage/s3.ts';
 import { figureOf, interleave, type Bench, type BenchOptions, type Figure } from './figures.ts';
 import { Installation, type BenchJob } from './installation.ts';
-import { plainSync } from './plain-rclone.ts';
+import { plainFetch, plainSync } from './plain-rclone.ts';
+import { restoreSeconds } from './restore.ts';
 import { startServer, type BenchServer } from './servers.ts';
 import { mixedSize, nameOf, noise, writeTree } from './trees.ts';
 
@@ -14,7 +16,7 @@ const DELAY_MS = 10;
 
 /** Whole runs over a distance, source and destination both far away, beside `rclone sync` without any flag. */
 export const distanceBench: Bench = {
-  figures: ['first_speedup', 'nochange_speedup', 'changed_speedup'],
+  figures: ['first_speedup', 'nochange_speedup', 'changed_speedup', 'restore_ratio'],
   async run(options) {
     const files = Math.ceil(FILES * options.scale);
     const source = await startServer({ distant: true, fill: (folder) => writeTree(folder, files, mixedSize) });
@@ -29,6 +31,7 @@ export const distanceBench: Bench = {
         if (options.wanted('nochange_speedup')) figures.push(await distance.unchanged(copies));
         if (options.wanted('changed_speedup')) figures.push(await distance.changed(copies));
       }
+      if (options.wanted('restore_ratio')) figures.push(await distance.restored());
       return figures;
     } finally {
       await installation.stop();
@@ -113,6 +116,25 @@ class Distance {
       async () => await this.#sync(synced),
     );
     return speedup('changed_speedup', 15, { ours: a, sync: b });
+  }
+
+  /** Of a point of a first run, to a folder in memory: restore without its reading back, beside rclone alone. */
+  async restored(): Promise<Figure> {
+    const { installation, destination, files } = this.#world;
+    await this.#setDelay(0);
+    const job = await installation.newJob();
+    await this.#run(job, files);
+    await this.#setDelay(DELAY_MS);
+    const signal = new AbortController().signal;
+    const { source, place } = await installation.newestPoint(job, destination.access, signal);
+    const { a, b } = await interleave(
+      this.#options,
+      'restore',
+      async () => await restoreSeconds({ source, place, access: destination.access, signal, files }),
+      async () => await plainFetch(destination.access, `${source.bucket.prefix}${filesFolder(place.run, place.claim)}`),
+    );
+    const ratios = a.map((ours, pair) => ours / (b[pair] ?? NaN));
+    return figureOf('restore_ratio', ratios, { unit: '× rclone copy', limit: 1.2, better: 'lower' });
   }
 
   /** Others each time, spread over the folders. They are written through the server, which would not look at its folder again. */

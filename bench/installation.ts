@@ -1,9 +1,15 @@
 import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { JobBucket } from '../src/backup/job-bucket.ts';
+import type { PointSource } from '../src/backup/point-reader.ts';
 import { toolPath } from '../src/engines/tools.ts';
+import { Secrets } from '../src/security/envelope.ts';
+import type { BucketAccess } from '../src/storage/port.ts';
+import { openS3Store } from '../src/storage/s3.ts';
 import { configSchema } from '../src/worker/config.ts';
-import { startWorld, type WorkerProcess, type World } from '../test/integration/world.ts';
+import { macKeysOf } from '../src/worker/services.ts';
+import { KEY, startWorld, type WorkerProcess, type World } from '../test/integration/world.ts';
 import { benchFolder, type BenchServer } from './servers.ts';
 import { sourceConfigOf } from './plain-rclone.ts';
 
@@ -107,6 +113,28 @@ export class Installation {
       seconds: (epochMs(row.finished_at) - epochMs(row.started_at)) / 1000,
       cpu: { ours: cpu.ours - cpuBefore.ours, rclone: cpu.rclone - cpuBefore.rclone },
       filesCopied: Number(row.objects_transferred),
+    };
+  }
+
+  /** What a restore of the job's newest point starts from, by the address `access`. */
+  async newestPoint(
+    job: BenchJob,
+    access: BucketAccess,
+    signal: AbortSignal,
+  ): Promise<{ source: PointSource; place: { run: string; claim: string } }> {
+    const row = (await this.#world.database
+      .knex('s3_cloudbackup_restore_points as p')
+      .join('s3_cloudbackup_jobs as j', 'j.id', 'p.job_id')
+      .where('j.uuid', job.id)
+      .orderBy('p.id', 'desc')
+      .first('p.run_uuid', 'p.claim_name')) as { run_uuid: string; claim_name: string };
+    return {
+      source: {
+        bucket: new JobBucket(openS3Store(access), `${job.prefix}/`, signal),
+        job: job.id,
+        keys: macKeysOf(new Secrets([KEY])),
+      },
+      place: { run: row.run_uuid, claim: row.claim_name },
     };
   }
 

@@ -1,11 +1,18 @@
 import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { copyAllCommand } from '../src/engines/rclone/engine.ts';
 import type { RcloneCommand } from '../src/engines/rclone/process.ts';
+import { bucketRemote } from '../src/engines/rclone/remotes.ts';
+import { transferCommand } from '../src/engines/rclone/transfer.ts';
 import { toolPath } from '../src/engines/tools.ts';
+import { restoreFlags } from '../src/restore/rclone-bulk.ts';
 import { parseSource, remoteOf, type RemoteDefinition } from '../src/sources/registry.ts';
 import type { BucketAccess } from '../src/storage/port.ts';
 import { configSchema } from '../src/worker/config.ts';
 import { seconds } from './figures.ts';
+import { benchFolder } from './servers.ts';
 
 /** Seconds of `rclone copy` of a whole bucket, by the very command that a run makes of it: no supervision, nothing else around. */
 export async function plainCopy(source: BucketAccess, destination: BucketAccess, targetKey: string): Promise<number> {
@@ -30,6 +37,29 @@ export async function plainSync(source: BucketAccess, destination: BucketAccess,
     args: ['sync', `SRC:${source.bucket}`, `DST:${destination.bucket}/${targetKey}`, '--config', ''],
     env: { ...remote('SRC', source), ...remote('DST', destination) },
   });
+}
+
+/** Seconds of `rclone copy` of one folder of a bucket to a folder of this machine, with the flags of a restore. */
+export async function plainFetch(from: BucketAccess, key: string): Promise<number> {
+  const base = benchFolder();
+  const remote = bucketRemote('DST', from);
+  const { transfers } = configSchema.shape.rclone.parse(undefined);
+  const flags = restoreFlags({ transfers, toBucket: false });
+  try {
+    return await timed(
+      transferCommand(
+        {
+          args: ['copy', remote.at(key), join(base, 'fetched'), ...flags],
+          remotes: [remote],
+          statsSeconds: 1,
+          bandwidth: 0,
+        },
+        { user: 'e3', password: randomUUID() },
+      ),
+    );
+  } finally {
+    rmSync(base, { recursive: true, force: true });
+  }
 }
 
 /** What a job's `source_config` says of a bucket. */

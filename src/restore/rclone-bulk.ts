@@ -39,21 +39,7 @@ export function rcloneBulk(
   const remotes: readonly Remote[] = target === null || target.name === source.name ? [source] : [source, target];
   const place = (path: string): string =>
     'folder' in options.to ? join(options.to.folder, path) : (target as Remote).at(`${options.to.prefix}${path}`);
-  const flags = [
-    ...[
-      '--no-check-dest',
-      '--transfers',
-      String(options.transfers),
-      '--checkers',
-      '64',
-      '--buffer-size',
-      '0',
-      '--low-level-retries',
-      '10',
-    ],
-    // Metadata goes along between buckets. Onto a disk only the time does: owners and modes of an object are its uploader's word.
-    ...(target === null ? [] : ['--metadata', '--s3-no-head']),
-  ];
+  const flags = restoreFlags({ transfers: options.transfers, toBucket: target !== null });
 
   async function call(
     args: readonly string[],
@@ -114,6 +100,25 @@ export function rcloneBulk(
       return failed;
     },
   };
+}
+
+/** What every call of a restore has: also for measurements that compare it with rclone alone. */
+export function restoreFlags({ transfers, toBucket }: { transfers: number; toBucket: boolean }): string[] {
+  return [
+    ...[
+      '--no-check-dest',
+      '--transfers',
+      String(transfers),
+      '--checkers',
+      '64',
+      '--buffer-size',
+      '0',
+      '--low-level-retries',
+      '10',
+    ],
+    // Metadata goes along between buckets. Onto a disk only the time does: owners and modes of an object are its uploader's word.
+    ...(!toBucket ? [] : ['--metadata', '--s3-no-head']),
+  ];
 }
 
 function isSameAccount(a: BucketAccess, b: BucketAccess): boolean {
