@@ -1,3 +1,4 @@
+import type { SpillSpace } from '../backup/spill.ts';
 import type { ErrorCode } from '../errors/catalogue.ts';
 import type { Entry } from '../layout/types.ts';
 
@@ -56,5 +57,6 @@ export interface RestoreTarget {
   inspect(
     entries: AsyncIterable<Entry>,
     signal: AbortSignal,
+    space: SpillSpace,
   ): AsyncIterable<{ readonly entry: Entry; readonly found: Inspection }>;
 }

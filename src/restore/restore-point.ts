@@ -173,10 +173,10 @@ class Restore {
   }
 
   async #verify(manifest: Manifest): Promise<{ exact: number; sizeOnly: number }> {
-    const { target, signal } = this.#request;
+    const { target, signal, space } = this.#request;
     const counts = { exact: 0, sizeOnly: 0 };
     this.#copiedFiles = 0;
-    for await (const { entry, found } of target.inspect(this.#restorable(manifest), signal)) {
+    for await (const { entry, found } of target.inspect(this.#restorable(manifest), signal, space)) {
       if (found === 'exact') counts.exact += 1;
       else if (found === 'size_only') counts.sizeOnly += 1;
       // Why a copy failed says more than that it is missing.
