@@ -1,6 +1,7 @@
 import { runExecutable, stopSignal } from '../src/command-line.ts';
 import { BackupError } from '../src/errors/backup-error.ts';
 import { firstBackup, proveRestore, type DemoResult } from '../src/host/demo/first-backup.ts';
+import { hasPoints, startBackup } from '../src/host/demo/jobs.ts';
 import { describeDemo } from '../src/host/demo/sign-in-lines.ts';
 import { startDemo, type Demo } from '../src/host/demo/start.ts';
 
@@ -22,7 +23,7 @@ With --once, the exit code is 0 only when the backup is a success and its restor
     const began = performance.now();
     // Progress goes to stderr: stdout belongs to the result.
     const say = (line: string): void => void process.stderr.write(`${seconds(began)}  ${line}\n`);
-    const signal = AbortSignal.any([stopSignal(), orphaned()]);
+    const signal = stopSignal();
     let demo: Demo | undefined;
     try {
       demo = await startDemo({ dataDir: values['data-dir'], port, say, signal });
@@ -32,7 +33,7 @@ With --once, the exit code is 0 only when the backup is a success and its restor
       return result.status === 'success' && result.restored ? 0 : 1;
     } catch (error) {
       if (!signal.aborted) throw error;
-      return 130;
+      return values.once ? 130 : 0;
     } finally {
       if (signal.aborted) say('Stopping');
       await demo?.stop();
@@ -52,26 +53,20 @@ async function once(demo: Demo, talk: Talk): Promise<DemoResult> {
 
 /** Until somebody stops it. */
 async function serve(demo: Demo, talk: Talk): Promise<number> {
-  const work = async (): Promise<void> => {
-    const { rows } =
-      demo.jobs.shop === null ? { rows: [] } : await demo.client.points.list({ jobId: demo.jobs.shop, limit: 1 });
-    if (demo.jobs.shop !== null && rows.length === 0) await firstBackup(demo, talk);
-    process.stdout.write(describeDemo(demo));
-  };
   const stopped = new Promise<void>((resolve) => {
     if (talk.signal.aborted) resolve();
     else talk.signal.addEventListener('abort', () => resolve(), { once: true });
   });
-  await Promise.race([work().then(() => stopped), stopped, demo.broken]);
+  await Promise.race([prepare(demo, talk).then(() => stopped), stopped, demo.broken]);
   return 0;
 }
 
-/** Aborts when the process that started this one is gone without a word: then nobody would ever stop us. */
-function orphaned(): AbortSignal {
-  const controller = new AbortController();
-  process.once('disconnect', () => controller.abort());
-  process.once('SIGHUP', () => controller.abort());
-  return controller.signal;
+/** Makes the first restore points where there are none; the second one is not waited for. */
+async function prepare(demo: Demo, talk: Talk): Promise<void> {
+  const { shop, office } = demo.jobs;
+  if (shop !== null && !(await hasPoints(demo, shop))) await firstBackup(demo, talk);
+  if (office !== null && !(await hasPoints(demo, office))) await startBackup(demo.client, office);
+  process.stdout.write(describeDemo(demo));
 }
 
 function portNumber(text: string): number {

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { openDataFolder, requireSpace, type DataFolder } from '../../src/host/demo/data-folder.ts';
+import { asDataFolderError, openDataFolder, requireSpace, type DataFolder } from '../../src/host/demo/data-folder.ts';
 import { loadSecrets } from '../../src/host/demo/secrets.ts';
 
 const temporary: string[] = [];
@@ -60,6 +60,13 @@ describe('the data folder', () => {
         message: `${path} cannot be written. Choose another folder with --data-dir, or give this user the right to write it.`,
       });
     }
+  });
+
+  it.each(['ENOSPC', 'EDQUOT', 'SQLITE_FULL'])('that fills up later is named, too (%s)', (code) => {
+    expect(asDataFolderError('/data', Object.assign(new Error('x'), { code }))).toMatchObject({
+      code: 'ERR_DISK_FULL',
+      message: 'The disk of /data is full. Free space there, then start again.',
+    });
   });
 
   it('is not begun when the disk has too little room', async () => {

@@ -23,6 +23,7 @@ interface Started {
   readonly child: ChildProcess;
   readonly ended: Promise<{ code: number | null; stdout: string; stderr: string }>;
   stdout(): string;
+  stderr(): string;
 }
 
 function start(...args: string[]): Started {
@@ -35,7 +36,7 @@ function start(...args: string[]): Started {
   child.stdout.on('data', (bytes) => (said.stdout += String(bytes)));
   child.stderr.on('data', (bytes) => (said.stderr += String(bytes)));
   const ended = once(child, 'close').then(([code]) => ({ code: code as number | null, ...said }));
-  return { child, ended, stdout: () => said.stdout };
+  return { child, ended, stdout: () => said.stdout, stderr: () => said.stderr };
 }
 
 async function until<T>(look: () => T | null | Promise<T | null>, limitMs = 60_000): Promise<T> {
@@ -89,8 +90,10 @@ describe('npm start', () => {
   }, 180_000);
 
   it('goes on with the same data, lets the customer in, and ends all at Ctrl-C', async () => {
+    const began = performance.now();
     const demo = start('--port', '0', '--data-dir', dataDir);
     const address = await until(() => told(demo.stdout(), /Customer +(http:\S+)/));
+    expect(performance.now() - began).toBeLessThan(10_000);
     const password = told(demo.stdout(), /ada@example\.test +password +(\S+)/) ?? '';
     const cookie = await signIn(new URL(address).origin, 'ada@example.test', password);
     const jobs = await (await fetch(`${address}/jobs`, { headers: { cookie } })).text();
@@ -100,6 +103,18 @@ describe('npm start', () => {
     expect((await demo.ended).code).toBe(0);
     expect(processesOf(dataDir)).toEqual([]);
   }, 120_000);
+
+  it('that was stopped in the middle of its first backup goes on with it the next time', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'e3-start-'));
+    const demo = start('--port', '0', '--data-dir', folder);
+    await until(() => (demo.stderr().includes('Backup: started') ? true : null));
+    demo.child.kill('SIGINT');
+    expect((await demo.ended).code).toBe(0);
+    expect(processesOf(folder)).toEqual([]);
+    const { code, stdout } = await start('--once', '--json', '--port', '0', '--data-dir', folder).ended;
+    expect([code, JSON.parse(stdout)]).toEqual([0, expect.objectContaining({ status: 'success', restored: true })]);
+    rmSync(folder, { recursive: true, force: true });
+  }, 180_000);
 
   it('leaves nothing behind when it is killed, and lets nobody else use its folder before', async () => {
     const demo = start('--port', '0', '--data-dir', dataDir);

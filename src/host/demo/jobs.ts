@@ -81,6 +81,11 @@ function officeJob(secrets: DemoSecrets, port: number): Record<string, unknown> 
   };
 }
 
+/** True when there is something to restore. */
+export async function hasPoints({ client }: { client: ClientServices }, jobId: string): Promise<boolean> {
+  return (await client.points.list({ jobId, limit: 1 })).rows.length > 0;
+}
+
 /** Starts a backup of a job, or joins the one that is under way. */
 export async function startBackup(client: ClientServices, jobId: string): Promise<string> {
   const underWay = (await activeRun(client, jobId))?.run_id;
