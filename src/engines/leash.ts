@@ -9,29 +9,39 @@ import { BackupError } from '../errors/backup-error.ts';
  * - when the leash itself dies: the child's own `--pdeathsig`.
  *
  * SIGTERM and SIGINT are passed on; the exit code is the child's (128 + n after a signal), or `LEASH_LET_GO`. The reader of the
- * heartbeats is a process of its own because bash does not notice the end of a child while it reads; it writes nothing and kills
- * nothing, it only ends, so that no process number is ever used after its process was reaped.
+ * heartbeats is a process of its own because bash does not notice the end of a child while it reads. It kills nothing: it tells the
+ * leash, which knows whether its child's number is still its child's. The leash waits for that one child, never for "the next one"
+ * (`wait -n`), which misses a child that ends just before the call.
  */
 const SCRIPT = `
 silence=$1; shift
-child= stop=
-pass() { stop=$1; [ -n "$child" ] && kill -s "$1" "$child"; }
+child= stop= quiet= hit=
+pass() { hit=1; stop=$1; [ -n "$child" ] && kill -s "$1" "$child"; }
 trap 'pass TERM' TERM
 trap 'pass INT' INT
+trap 'quiet=1 hit=1; [ -n "$child" ] && kill -KILL "$child"' USR1
 exec 4>&2 2>/dev/null
-(trap - TERM INT; while IFS= read -r -t "$silence" _; do :; done) <&3 >/dev/null 4>&- &
+(
+  trap - TERM INT USR1
+  while IFS= read -r -t "$silence" _; do :; done
+  read -r _ _ _ parent _ < "/proc/$BASHPID/stat"
+  [ "$parent" = "$$" ] && kill -USR1 "$$"
+) <&3 >/dev/null 4>&- &
 watcher=$!
 setpriv --pdeathsig KILL -- "$@" <&0 2>&4 3<&- 4>&- &
 child=$!
 exec 3<&- 4>&- >/dev/null
 [ -n "$stop" ] && kill -s "$stop" "$child"
-while kill -0 "$child"; do
-  wait -n "$watcher" "$child"
-  kill -0 "$watcher" || { kill -0 "$child" && kill -KILL "$child" && wait "$child"; exit 120; }
+[ -n "$quiet" ] && kill -KILL "$child"
+while :; do
+  hit=
+  wait "$child"
+  code=$?
+  [ -z "$hit" ] && break
 done
-wait "$child"
-code=$?
 kill "$watcher"
+wait "$watcher"
+[ -n "$quiet" ] && exit 120
 exit "$code"
 `;
 

@@ -20,13 +20,14 @@ async function until(what: string, met: () => Promise<boolean> | boolean): Promi
   throw new Error(`waited in vain for: ${what}`);
 }
 
-/** Processes of rclone that copy, of one worker or of all. */
-function copyingRclones(): number[] {
+/** Processes of rclone that copy into this world's storage. */
+function copyingRclones({ s3: { endpoint } }: World): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .filter((pid) => {
       try {
         const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+        if (!readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`DST_ENDPOINT=${endpoint}`)) return false;
         return (
           words[0]?.endsWith('/rclone') === true &&
           words[1] === 'copy' &&
@@ -52,7 +53,7 @@ async function startSlow(world: World, folder: string): Promise<string> {
   const { runId } = await world.client.runs.start(await slowJob(world, folder));
   await until(
     'the copy runs',
-    async () => (await world.client.runs.progress(runId)).phase === 'copying' && copyingRclones().length > 0,
+    async () => (await world.client.runs.progress(runId)).phase === 'copying' && copyingRclones(world).length > 0,
   );
   return runId;
 }
@@ -74,8 +75,8 @@ describe.each<Dialect>(['sqlite', 'mysql'])('a worker process on %s', (dialect) 
       one.kill('SIGKILL');
       await one.ended();
     }
-    expect(copyingRclones()).toEqual([]);
-  }, 30_000);
+    await until('no transfer outlives its worker', () => copyingRclones(world).length === 0);
+  }, 90_000);
   afterAll(async () => await world.stop(), 60_000);
 
   it('backs up new and changed files only, refers to moved ones, and shows nothing to another customer', async () => {
@@ -112,7 +113,7 @@ describe.each<Dialect>(['sqlite', 'mysql'])('a worker process on %s', (dialect) 
     const runId = await startSlow(world, 'killed');
     victim.kill('SIGKILL');
     await victim.ended();
-    await until('its transfer died with it', () => copyingRclones().length === 0);
+    await until('its transfer died with it', () => copyingRclones(world).length === 0);
     await worker();
     const run = await world.waitForRun(runId);
     expect(run).toMatchObject({ status: 'success', attempt: 1, point: { files: 2, complete: true } });
@@ -141,14 +142,14 @@ describe.each<Dialect>(['sqlite', 'mysql'])('a worker process on %s', (dialect) 
     expect(await world.client.runs.cancel(runId)).toEqual({ status: 'stopping' });
     const run = await world.waitForRun(runId);
     expect(run).toMatchObject({ status: 'cancelled', point: null });
-    await until('the transfer is gone', () => copyingRclones().length === 0);
+    await until('the transfer is gone', () => copyingRclones(world).length === 0);
     await expect(world.client.runs.cancel(runId)).rejects.toMatchObject({ code: 'RUN_NOT_CANCELLABLE' });
   }, 120_000);
 
   it('tries again when its transfer program is killed from outside', async () => {
     await worker();
     const runId = await startSlow(world, 'rclone-killed');
-    for (const pid of copyingRclones()) process.kill(pid, 'SIGKILL');
+    for (const pid of copyingRclones(world)) process.kill(pid, 'SIGKILL');
     const queued = await world.waitForRun(runId, (run) => run.attempt === 1);
     expect(queued).toMatchObject({ status: 'queued', attempt: 1 });
     await world.database.knex('s3_cloudbackup_runs').where({ uuid: runId }).update({ not_before: null });
@@ -255,6 +256,8 @@ describe('runs that must not succeed', () => {
     const first = await world.backUp(job);
     expect(first.status).toBe('success');
     const manifests = join(world.folder, 'backups/stale/manifests');
+    // Put after the commit, so the run may be over before it is there.
+    await until('the point is marked as committed', () => readdirSync(manifests).some((name) => name.endsWith('.ok')));
     const manifest = readdirSync(manifests).find((name) => name.startsWith(first.run_id) && name.endsWith('.json'));
     execFileSync('rm', [join(manifests, manifest ?? 'missing')]);
     const before = filesBelow(join(world.folder, 'backups/stale'));

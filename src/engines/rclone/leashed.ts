@@ -1,36 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { leashed } from '../leash.ts';
 import type { Readable } from 'node:stream';
-
-/**
- * A child on a leash: it dies when this process dies (killed, crashed), and when this process falls silent (stopped, hung). Two
- * layers: `setpriv --pdeathsig KILL` sees death, a small bash between us and the child sees silence, by reading beats on fd 3. The
- * leash passes SIGTERM and SIGINT on and ends with the child's exit code; 120 means that it ended the child because of silence.
- */
-const SCRIPT = `
-silence=$1; shift
-child= stop=
-pass() { stop=$1; [ -n "$child" ] && kill -s "$1" "$child"; }
-trap 'pass TERM' TERM
-trap 'pass INT' INT
-exec 4>&2 2>/dev/null
-(trap - TERM INT; while IFS= read -r -t "$silence" _; do :; done) <&3 >/dev/null 4>&- &
-watcher=$!
-setpriv --pdeathsig KILL -- "$@" <&0 2>&4 3<&- 4>&- &
-child=$!
-exec 3<&- 4>&- >/dev/null
-[ -n "$stop" ] && kill -s "$stop" "$child"
-while kill -0 "$child"; do
-  wait -n "$watcher" "$child"
-  kill -0 "$watcher" || { kill -0 "$child" && kill -KILL "$child" && wait "$child"; exit 120; }
-done
-wait "$child"
-code=$?
-kill "$watcher"
-exit "$code"
-`;
-
-/** Exit code of the leash when it ended the child because nobody beat any more. */
-export const SILENCED = 120;
 
 const BEAT_MS = 1_000;
 
@@ -53,16 +23,12 @@ export interface LeashOptions {
 
 /** Starts a program on a leash. Nothing of our own environment is inherited but PATH, HOME and TMPDIR. */
 export function startLeashed(program: string, args: readonly string[], options: LeashOptions): LeashedChild {
-  const silence = String(options.silenceSeconds ?? 30);
-  const child = spawn(
-    'setpriv',
-    ['--pdeathsig', 'KILL', '--', 'bash', '--norc', '--noprofile', '-c', SCRIPT, 'leash', silence, program, ...args],
-    {
-      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-      env: { ...inherited(), ...options.env },
-      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    },
-  );
+  const { file, args: words } = leashed((options.silenceSeconds ?? 30) * 1000, [program, ...args]);
+  const child = spawn(file, words, {
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+    env: { ...inherited(), ...options.env },
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+  });
   const beats = child.stdio[3] as NodeJS.WritableStream & { destroy(): void };
   beats.on('error', () => {});
   const timer = setInterval(() => beats.write('\n'), BEAT_MS);

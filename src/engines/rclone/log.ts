@@ -6,6 +6,7 @@ const Transferring = z.looseObject({ name: z.string() });
 const Stats = z.looseObject({
   bytes: z.number(),
   totalBytes: z.number(),
+  checks: z.number(),
   transfers: z.number(),
   totalTransfers: z.number(),
   errors: z.number(),
@@ -16,57 +17,90 @@ const Stats = z.looseObject({
 
 /** One line of rclone's log, as far as it matters. */
 export interface LogLine {
+  /** `debug`, `info`, `notice`, `warning`, `error`, `critical` …; `raw` for what is no JSON: a panic, a usage text, a line cut off. */
   readonly level: string;
   readonly message: string;
+  /** Name of the file or folder it is about; bytes that are not UTF-8 are U+FFFD in it. */
   readonly object: string | null;
-  readonly stats: TransferProgress | null;
+  readonly stats: LoggedStats | null;
 }
 
-/** Lines longer than this are cut: a panic or a hostile name must not fill the memory. */
-const LONGEST_LINE = 1 << 20;
+export interface LoggedStats extends TransferProgress {
+  /** Files that were only looked at. */
+  readonly checks: number;
+}
 
-/** Lines of a stream as text, whatever their length; bytes that are not UTF-8 become U+FFFD. */
-export async function* linesOf(stream: Readable): AsyncIterable<string> {
-  let rest = '';
-  stream.setEncoding('utf8');
-  for await (const chunk of stream as AsyncIterable<string>) {
-    const lines = (rest + chunk).split('\n');
-    rest = lines.pop() ?? '';
-    if (rest.length > LONGEST_LINE) rest = rest.slice(0, LONGEST_LINE);
-    yield* lines;
+/** Longer lines are cut and thrown away: a panic or a hostile name must not fill the memory. */
+const LONGEST_LINE = 1024 * 1024;
+/** Of what is no JSON, so much is kept. */
+const LONGEST_RAW = 4_096;
+const NEWLINE = 0x0a;
+
+/** Lines of a log, in order, whatever their length. */
+export async function* readLog(stream: Readable): AsyncGenerator<LogLine> {
+  for await (const line of linesOf(stream)) {
+    const read = readLogLine(line);
+    if (read !== null) yield read;
   }
-  if (rest !== '') yield rest;
 }
 
-/** Reads a line of `--use-json-log`. What is no JSON (a panic, a usage text) comes back as an error with that text. */
+/** Lines of a stream as text; a line that is too long ends where it became so, and its rest is left out. */
+export async function* linesOf(stream: Readable, longest = LONGEST_LINE): AsyncGenerator<string> {
+  let parts: Buffer[] = [];
+  let length = 0;
+  const take = (part: Buffer): void => {
+    const kept = part.subarray(0, Math.max(0, longest - length));
+    if (kept.length > 0) parts.push(kept);
+    length += kept.length;
+  };
+  const line = (): string => {
+    const text = Buffer.concat(parts).toString('utf8');
+    parts = [];
+    length = 0;
+    return text;
+  };
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    let start = 0;
+    for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, start)) {
+      take(chunk.subarray(start, end));
+      yield line();
+      start = end + 1;
+    }
+    take(chunk.subarray(start));
+  }
+  if (length > 0) yield line();
+}
+
+/** Reads a line of `--use-json-log`; null for an empty one. */
 export function readLogLine(line: string): LogLine | null {
   if (line.trim() === '') return null;
   let parsed: unknown;
   try {
     parsed = JSON.parse(line);
   } catch {
-    return { level: 'error', message: line.slice(0, 4096), object: null, stats: null };
+    return { level: 'raw', message: line.slice(0, LONGEST_RAW), object: null, stats: null };
   }
   if (typeof parsed !== 'object' || parsed === null) return null;
   const entry = parsed as Record<string, unknown>;
-  const stats = entry['stats'] === undefined ? null : readStats(entry['stats']);
+  const text = (name: string): string | null => (typeof entry[name] === 'string' ? entry[name] : null);
   return {
-    level: typeof entry['level'] === 'string' ? entry['level'] : 'info',
-    message: typeof entry['msg'] === 'string' ? entry['msg'] : '',
-    object: typeof entry['object'] === 'string' ? entry['object'] : null,
-    stats,
+    level: text('level') ?? 'info',
+    message: text('msg') ?? '',
+    object: text('object'),
+    stats: entry['stats'] === undefined ? null : readStats(entry['stats']),
   };
 }
 
-function readStats(value: unknown): TransferProgress | null {
+function readStats(value: unknown): LoggedStats | null {
   const parsed = Stats.safeParse(value);
   if (!parsed.success) return null;
-  const { bytes, totalBytes, transfers, totalTransfers, errors, speed, eta, transferring } = parsed.data;
+  const { bytes, totalBytes, checks, transfers, totalTransfers, errors, speed, eta, transferring } = parsed.data;
   return {
     bytes,
     bytesTotal: Math.max(totalBytes, bytes),
     files: transfers,
     filesTotal: Math.max(totalTransfers, transfers),
+    checks,
     speed,
     etaSeconds: eta ?? null,
     transferring: (transferring ?? []).map(({ name }) => name),

@@ -1,7 +1,8 @@
 import { BackupError } from '../../errors/backup-error.ts';
 import type { ErrorCode } from '../../errors/catalogue.ts';
 import { redact } from '../../security/redact.ts';
-import { SILENCED, startLeashed, type LeashedChild } from './leashed.ts';
+import { LEASH_LET_GO } from '../leash.ts';
+import { startLeashed, type LeashedChild } from './leashed.ts';
 import { classify } from './error-classes.ts';
 import { linesOf, readLogLine, type LogLine } from './log.ts';
 import type { Remote } from './remotes.ts';
@@ -91,7 +92,7 @@ export function endOf(
     ended.code === 137 ||
     ended.code === 143 ||
     ended.code === 130 ||
-    ended.code === SILENCED
+    ended.code === LEASH_LET_GO
   ) {
     return { code: 'ERR_RCLONE_KILLED', message: 'The transfer program was ended from outside.' };
   }
