@@ -18,6 +18,7 @@ import {
   livePoints,
   releaseHolds,
   type Hold,
+  type JobRunRow,
   type NewPointRow,
   type PointRow,
 } from '../database/restore-points.ts';
@@ -60,12 +61,7 @@ export class SqlLedger implements RunLedger {
       const rows = await jobRuns(database, job.id, [...new Set([...runs, ...points.map((point) => point.runUuid)])]);
       return {
         points: points.map(toPointView),
-        runs: new Map(
-          rows.map((row) => [
-            row.uuid,
-            { run: row.uuid, claim: row.claim, terminal: row.terminal, hadPoint: row.hadPoint },
-          ]),
-        ),
+        runs: toRunViews(rows),
       };
     });
   }
@@ -202,7 +198,13 @@ function toView(hold: Hold | null): PointView | null {
   return hold === null ? null : toPointView(hold.point);
 }
 
-function toPointView(point: PointRow): PointView {
+export function toRunViews(rows: readonly JobRunRow[]): DatabaseView['runs'] {
+  return new Map(
+    rows.map((row) => [row.uuid, { run: row.uuid, claim: row.claim, terminal: row.terminal, hadPoint: row.hadPoint }]),
+  );
+}
+
+export function toPointView(point: PointRow): PointView {
   return {
     point: point.uuid,
     run: point.runUuid,

@@ -1,0 +1,247 @@
+import { randomBytes } from 'node:crypto';
+import type { Knex } from 'knex';
+import { v7 } from 'uuid';
+import type { IndexedPoint, IndexedRun, ReindexPlan } from '../layout/reindex.ts';
+import { activeKey, isTerminal, statusesBefore, type RunStatus } from '../runs/state.ts';
+import { isDuplicate, type Database } from './connect.ts';
+import type { Lease } from './leases.ts';
+import { insertPoint } from './restore-points.ts';
+import { toDatabaseTime } from './times.ts';
+import type { WorkerJob } from './worker-jobs.ts';
+
+/**
+ * Queues nothing and waits for nobody: takes the job's active key for a reindex, as a run of its own that is running already.
+ * A queued run of the job is cancelled, one whose owner has been silent for lease and margin is failed: after a database was restored
+ * both are echoes of another time. Null: a run of the job is really active; stop the workers first.
+ */
+export async function beginReindex(
+  database: Database,
+  job: WorkerJob,
+  options: { leaseMs: number; marginMs: number; host: string },
+): Promise<Lease | null> {
+  const uuid = v7();
+  const token = `${randomBytes(18).toString('base64url')}.${uuid}`;
+  try {
+    return await database.transaction(async (trx) => {
+      await endEchoes(database, trx, job, options.marginMs);
+      await trx('s3_cloudbackup_runs').insert({
+        uuid,
+        job_id: job.id,
+        job_uuid: job.uuid,
+        client_id: job.clientId,
+        kind: 'maintenance',
+        run_type: 'reindex',
+        trigger_type: 'manual',
+        status: 'running',
+        phase: 'reindexing',
+        active_key: activeKey('maintenance', job.uuid),
+        lease_token: token,
+        lease_expires_at: database.now(options.leaseMs),
+        last_heartbeat_at: database.now(),
+        worker_host: options.host,
+        attempt: 0,
+        max_attempts: 1,
+        dest_bucket: job.bucketName,
+        dest_prefix: job.prefix,
+        created_at: database.now(),
+        started_at: database.now(),
+        updated_at: database.now(),
+      });
+      const row = (await trx('s3_cloudbackup_runs').where({ uuid }).select('id').first()) as { id: number };
+      return { runId: Number(row.id), runUuid: uuid, token };
+    });
+  } catch (error) {
+    if (isDuplicate(error)) return null;
+    throw error;
+  }
+}
+
+async function endEchoes(database: Database, trx: Knex.Transaction, job: WorkerJob, marginMs: number): Promise<void> {
+  const over = {
+    active_key: null,
+    lease_token: null,
+    lease_expires_at: null,
+    finished_at: database.now(),
+    updated_at: database.now(),
+  };
+  await trx('s3_cloudbackup_runs')
+    .where({ active_key: activeKey('backup', job.uuid) })
+    .whereIn('status', statusesBefore('cancel', 'cancelled'))
+    .update({ ...over, status: 'cancelled', error_code: 'ERR_CANCELLED' });
+  await trx('s3_cloudbackup_runs')
+    .where({ active_key: activeKey('backup', job.uuid) })
+    .where('lease_expires_at', '<', database.now(-marginMs))
+    .whereIn('status', statusesBefore('lose', 'failed'))
+    .update({ ...over, status: 'failed', error_code: 'ERR_WORKER_LOST' });
+}
+
+/** The job's counters, as the plan needs them. */
+export async function jobCounters(database: Database, jobId: number): Promise<{ generation: number; frozen: boolean }> {
+  const row = (await database
+    .knex('s3_cloudbackup_jobs')
+    .where({ id: jobId })
+    .select('generation', 'frozen_at')
+    .first()) as { generation: number; frozen_at: string | null } | undefined;
+  return { generation: Number(row?.generation ?? 0), frozen: row?.frozen_at != null };
+}
+
+/** All of a plan in one transaction, conditional on the lease of the run that reindexes; ends that run. */
+export async function applyReindex(
+  database: Database,
+  job: WorkerJob,
+  lease: Lease,
+  plan: ReindexPlan,
+): Promise<'applied' | 'lost'> {
+  return await database.transaction(async (trx) => {
+    const ended = await trx('s3_cloudbackup_runs')
+      .where({ id: lease.runId, lease_token: lease.token })
+      .whereIn('status', statusesBefore('finish', 'success'))
+      .update({
+        status: 'success',
+        phase: 'finished',
+        active_key: null,
+        lease_token: null,
+        lease_expires_at: null,
+        progress_pct: 100,
+        objects_total: plan.points.length,
+        objects_transferred: plan.points.length,
+        stats_json: JSON.stringify({
+          points: plan.points.length,
+          deleting: plan.deleting.length,
+          lost: plan.lost.length,
+          runs: plan.runs.length,
+          unusable: plan.unusable.length,
+        }),
+        finished_at: database.now(),
+        updated_at: database.now(),
+      });
+    if (ended === 0) return 'lost';
+    for (const run of plan.runs) await applyRun(database, trx, job, run);
+    for (const point of plan.points) await applyPoint(database, trx, job, point);
+    await setState(trx, job.id, plan.deleting, { state: 'deleting' });
+    await setState(trx, job.id, plan.lost, { state: 'pruned', pruned_at: database.now() });
+    await trx('s3_cloudbackup_jobs')
+      .where({ id: job.id })
+      .where('generation', '<', plan.generation)
+      .update({ generation: plan.generation });
+    if (plan.frozen) {
+      await trx('s3_cloudbackup_jobs')
+        .where({ id: job.id })
+        .whereNull('frozen_at')
+        .update({ frozen_at: database.now(), frozen_reason: 'rolled_forward' });
+    }
+    return 'applied';
+  });
+}
+
+/** Terminal rows keep their status; a run that only the bucket knows becomes a row, so that its folder is explained and collected. */
+async function applyRun(database: Database, trx: Knex.Transaction, job: WorkerJob, run: IndexedRun): Promise<void> {
+  const row = (await trx('s3_cloudbackup_runs')
+    .where({ uuid: run.run, job_id: job.id })
+    .select('id', 'status', 'claim')
+    .first()) as { id: number; status: RunStatus; claim: number } | undefined;
+  if (row === undefined) {
+    await trx('s3_cloudbackup_runs').insert({
+      uuid: run.run,
+      job_id: job.id,
+      job_uuid: job.uuid,
+      client_id: job.clientId,
+      kind: 'backup',
+      trigger_type: 'manual',
+      start_reason: 'reindex',
+      status: run.status,
+      phase: 'finished',
+      claim: run.claim,
+      generation: run.generation,
+      dest_bucket: job.bucketName,
+      dest_prefix: job.prefix,
+      created_at: database.now(),
+      finished_at: database.now(),
+      updated_at: database.now(),
+    });
+    return;
+  }
+  await trx('s3_cloudbackup_runs')
+    .where({ id: row.id })
+    .update({
+      claim: Math.max(Number(row.claim), run.claim),
+      updated_at: database.now(),
+      ...(isTerminal(row.status)
+        ? {}
+        : {
+            status: run.status,
+            phase: 'finished',
+            active_key: null,
+            lease_token: null,
+            lease_expires_at: null,
+            generation: run.generation,
+            finished_at: database.now(),
+          }),
+    });
+}
+
+async function applyPoint(
+  database: Database,
+  trx: Knex.Transaction,
+  job: WorkerJob,
+  point: IndexedPoint,
+): Promise<void> {
+  const { manifest } = point;
+  const columns = {
+    claim_name: manifest.claim,
+    generation: manifest.generation,
+    manifest_key: point.key,
+    manifest_sha256: point.sha256,
+    complete: manifest.complete ? 1 : 0,
+    frozen: manifest.frozen ? 1 : 0,
+    files: manifest.files,
+    bytes: manifest.bytes,
+    stored: manifest.stored,
+    carried: manifest.carried,
+    failed: manifest.failed,
+  };
+  if (point.known !== null) {
+    await trx('s3_cloudbackup_restore_points').where({ uuid: point.known, job_id: job.id }).update(columns);
+    return;
+  }
+  const run = (await trx('s3_cloudbackup_runs').where({ uuid: manifest.run, job_id: job.id }).select('id').first()) as {
+    id: number;
+  };
+  // A pruned row of this run may be there from before: what the bucket holds is the point.
+  await trx('s3_cloudbackup_restore_points').where({ run_id: run.id, engine: 'sync', state: 'pruned' }).delete();
+  await insertPoint(database, trx, {
+    clientId: job.clientId,
+    jobId: job.id,
+    runId: Number(run.id),
+    runUuid: manifest.run,
+    status: manifest.complete ? 'success' : 'warning',
+    generation: manifest.generation,
+    claimName: manifest.claim,
+    manifestKey: point.key,
+    manifestSha256: point.sha256,
+    complete: manifest.complete,
+    frozen: manifest.frozen,
+    files: manifest.files,
+    bytes: manifest.bytes,
+    stored: manifest.stored,
+    carried: manifest.carried,
+    failed: manifest.failed,
+    addedBytes: 0,
+    destination: { bucketId: job.bucketId, bucket: job.bucketName, prefix: job.prefix },
+    createdAt: toDatabaseTime(Date.parse(manifest.created_at)),
+  });
+}
+
+async function setState(
+  trx: Knex.Transaction,
+  jobId: number,
+  uuids: readonly string[],
+  values: Record<string, unknown>,
+): Promise<void> {
+  for (let start = 0; start < uuids.length; start += 500) {
+    await trx('s3_cloudbackup_restore_points')
+      .where({ job_id: jobId })
+      .whereIn('uuid', uuids.slice(start, start + 500))
+      .update({ ...values, holds: 0 });
+  }
+}
