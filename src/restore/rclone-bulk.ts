@@ -1,9 +1,7 @@
-import { randomUUID } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
 import { unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { once } from 'node:events';
-import { callError, type RcloneBinary } from '../engines/rclone/process.ts';
+import { callError, writeFileList, type RcloneBinary } from '../engines/rclone/process.ts';
+import type { Sides } from '../engines/rclone/error-classes.ts';
 import { bucketRemote, type Remote } from '../engines/rclone/remotes.ts';
 import { startTransfer } from '../engines/rclone/transfer.ts';
 import type { ErrorCode } from '../errors/catalogue.ts';
@@ -24,21 +22,24 @@ export interface RcloneBulkOptions {
   readonly bandwidth: number;
 }
 
-/** Copies many objects with one call of rclone. Names with a line break fit into no list and are copied one by one. */
+/** Copies many objects with one call of rclone. */
 export function rcloneBulk(
   options: RcloneBulkOptions,
 ): BulkCopier & { copyOne(fromKey: string, toPath: string, signal: AbortSignal): Promise<ErrorCode | null> } {
-  const source = bucketRemote('DST', options.from);
+  const source = bucketRemote('SRC', options.from);
   // One remote for both where the account is the same: then the storage copies by itself, and nothing travels.
   const target =
     'folder' in options.to
       ? null
       : isSameAccount(options.from, options.to.access)
-        ? bucketRemote('DST', options.to.access)
-        : bucketRemote('TGT', options.to.access);
-  const remotes: readonly Remote[] = target === null || target.name === source.name ? [source] : [source, target];
-  const place = (path: string): string =>
+        ? source
+        : bucketRemote('DST', options.to.access);
+  const remotes: readonly Remote[] = target === null || target === source ? [source] : [source, target];
+  const sides: Sides = { SRC: 'storage', DST: target === null ? 'local' : 'storage' };
+  const folder = (path: string): string =>
     'folder' in options.to ? join(options.to.folder, path) : (target as Remote).at(`${options.to.prefix}${path}`);
+  const file = (path: string): string =>
+    'folder' in options.to ? join(options.to.folder, path) : (target as Remote).file(`${options.to.prefix}${path}`);
   const flags = restoreFlags({ transfers: options.transfers, toBucket: target !== null });
 
   async function call(
@@ -50,7 +51,8 @@ export function rcloneBulk(
       binary: options.binary,
       args: [...args, ...flags],
       remotes,
-      cwd: options.workFolder,
+      sides,
+      folder: options.workFolder,
       signal,
       statsSeconds: 1,
       bandwidth: options.bandwidth,
@@ -66,38 +68,21 @@ export function rcloneBulk(
 
   // rclone is told paths, and makes keys of them by the encoding of the format.
   async function copyPath(fromPath: string, toPath: string, signal: AbortSignal): Promise<ErrorCode | null> {
-    const failed = await call(['copyto', source.at(fromPath), place(toPath)], signal);
+    const failed = await call(['copyto', source.file(fromPath), file(toPath)], signal);
     return [...failed.values()][0] ?? null;
   }
 
   return {
     copyOne: async (fromKey, toPath, signal) => await copyPath(pathOfKey(fromKey), toPath, signal),
     async copy(request) {
-      const list = await writeList(options.workFolder, request);
-      const failed = new Map<string, ErrorCode>();
+      const list = await writeFileList(options.workFolder, request.names);
       try {
-        if (list.count > 0) {
-          const args = [
-            'copy',
-            source.at(pathOfKey(request.fromKey)),
-            place(request.toPath),
-            '--files-from-raw',
-            list.file,
-          ];
-          for (const [name, code] of await call(args, request.signal, request.onProgress)) failed.set(name, code);
-        }
-        for (const name of list.odd) {
-          const code = await copyPath(
-            `${pathOfKey(request.fromKey)}/${name}`,
-            request.toPath === '' ? name : `${request.toPath}/${name}`,
-            request.signal,
-          );
-          if (code !== null) failed.set(name, code);
-        }
+        if (list.count === 0) return new Map();
+        const places = [source.at(pathOfKey(request.fromKey)), folder(request.toPath)];
+        return await call(['copy', ...places, '--files-from-raw', list.file], request.signal, request.onProgress);
       } finally {
         await unlink(list.file).catch(() => undefined);
       }
-      return failed;
     },
   };
 }
@@ -105,17 +90,7 @@ export function rcloneBulk(
 /** What every call of a restore has: also for measurements that compare it with rclone alone. */
 export function restoreFlags({ transfers, toBucket }: { transfers: number; toBucket: boolean }): string[] {
   return [
-    ...[
-      '--no-check-dest',
-      '--transfers',
-      String(transfers),
-      '--checkers',
-      '64',
-      '--buffer-size',
-      '0',
-      '--low-level-retries',
-      '10',
-    ],
+    ...['--no-check-dest', '--transfers', String(transfers), '--checkers', '64', '--buffer-size', '0'],
     // Metadata goes along between buckets. Onto a disk only the time does: owners and modes of an object are its uploader's word.
     ...(!toBucket ? [] : ['--metadata', '--s3-no-head']),
   ];
@@ -129,22 +104,4 @@ function isSameAccount(a: BucketAccess, b: BucketAccess): boolean {
     a.provider === b.provider &&
     a.bucket === b.bucket
   );
-}
-
-async function writeList(folder: string, request: BulkCopy): Promise<{ file: string; count: number; odd: string[] }> {
-  const file = join(folder, `restore-${randomUUID()}`);
-  const stream = createWriteStream(file, { mode: 0o600 });
-  const odd: string[] = [];
-  let count = 0;
-  for await (const name of request.names) {
-    if (/[\r\n]/.test(name)) {
-      odd.push(name);
-      continue;
-    }
-    count += 1;
-    if (!stream.write(`${name}\n`)) await once(stream, 'drain');
-  }
-  stream.end();
-  await once(stream, 'close');
-  return { file, count, odd };
 }

@@ -97,6 +97,7 @@ class Restore {
   async execute(): Promise<RestoreReport> {
     const { source, place, manifestSha256, target, signal } = this.#request;
     const { manifest } = await openManifest(source, place, manifestSha256);
+    await this.#requireFolder(manifest);
     await target.prepare(signal);
     const started = performance.now();
     await this.#copy(manifest);
@@ -113,6 +114,15 @@ class Restore {
       copyMs: Math.round(copied - started),
       verifyMs: Math.round(performance.now() - copied),
     };
+  }
+
+  /** A folder that the point does not hold is a mistake in the request, not an empty restore. */
+  async #requireFolder(manifest: Manifest): Promise<void> {
+    if ((this.#request.folder ?? '') === '') return;
+    for await (const _ of this.#selected(manifest)) return;
+    throw new BackupError('INVALID_INPUT', 'The restore point holds nothing under this path.', {
+      details: { field: 'folder' },
+    });
   }
 
   async #copy(manifest: Manifest): Promise<void> {

@@ -144,8 +144,9 @@ class History {
       if (run.attempt >= ATTEMPTS) run.status = 'failed';
       if (this.#random.chance(0.2)) this.#source.rewrite();
       // Sometimes sleepers wake while their successor is at work, or before; the others when it has committed.
-      if (this.#random.chance(0.2)) for (const zombie of this.#zombies) zombie.wake();
-      else if (this.#random.chance(0.2)) await this.#wakeZombies();
+      const roll = this.#random.next();
+      if (roll < 0.2) for (const zombie of this.#zombies) zombie.wake();
+      else if (roll < 0.4) await this.#wakeZombies();
     }
   }
 

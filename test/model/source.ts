@@ -76,7 +76,7 @@ export class ModelSource {
   /** Changes many files without changing their size. */
   rewrite(): void {
     for (const [path, { body }] of [...this.#files]) {
-      if (this.#random.chance(0.3)) this.#set(path, { body: this.#random.bytes(body.length), mtime: this.#mtime() });
+      if (this.#random.chance(0.3)) this.set(path, { body: this.#random.bytes(body.length), mtime: this.#mtime() });
     }
   }
 
@@ -98,19 +98,20 @@ export class ModelSource {
     const kind = this.#files.size < 3 ? 0 : random.below(7);
     const path = kind === 0 ? '' : random.pick(this.paths);
     const version = this.#files.get(path);
-    if (kind <= 1 || version === undefined) this.#set(this.#newPath(), { body: this.#body(), mtime: this.#mtime() });
-    else if (kind === 2) this.#set(path, { body: this.#body(), mtime: this.#mtime() });
-    else if (kind === 3) this.#set(path, null);
-    else if (kind === 4) this.#set(path, { body: version.body, mtime: this.#mtime() });
-    else if (kind === 5) this.#set(this.#newPath(), version);
+    if (kind <= 1 || version === undefined) this.set(this.#newPath(), { body: this.#body(), mtime: this.#mtime() });
+    else if (kind === 2) this.set(path, { body: this.#body(), mtime: this.#mtime() });
+    else if (kind === 3) this.set(path, null);
+    else if (kind === 4) this.set(path, { body: version.body, mtime: this.#mtime() });
+    else if (kind === 5) this.set(this.#newPath(), version);
     else {
       const to = this.#newPath();
-      this.#set(path, null);
-      this.#set(to, version);
+      this.set(path, null);
+      this.set(to, version);
     }
   }
 
-  #set(path: string, version: Version | null): void {
+  /** Null removes the file. */
+  set(path: string, version: Version | null): void {
     this.now += 1;
     if (version === null) this.#files.delete(path);
     else this.#files.set(path, version);
@@ -130,6 +131,11 @@ export class ModelSource {
   /** Never the same twice, so that a change shows in sources without hashes. */
   #mtime(): string {
     return new Date(1_700_000_000_000 + this.now * 1_000 + this.#random.below(1_000)).toISOString();
+  }
+
+  /** A file with this text, dated by the number of changes so far. */
+  write(path: string, text: string): void {
+    this.set(path, { body: Buffer.from(text), mtime: this.#mtime() });
   }
 
   listed(path: string, { body, mtime }: Version): SourceFile {
