@@ -1,15 +1,20 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BackupContext } from '../../src/backup/context.ts';
+import { JobBucket } from '../../src/backup/job-bucket.ts';
 import { reindex } from '../../src/backup/reindex.ts';
 import { runBackup } from '../../src/backup/run.ts';
 import { isBackupError } from '../../src/errors/backup-error.ts';
 import { isTransient } from '../../src/errors/catalogue.ts';
 import { DEFAULT_BRAKES } from '../../src/layout/brakes.ts';
+import { localNameOfPath } from '../../src/layout/encoding.ts';
 import type { ReindexPlan } from '../../src/layout/reindex.ts';
 import { macKeysOf } from '../../src/layout/mac.ts';
+import { LocalTarget } from '../../src/restore/local-target.ts';
+import { requireExact, restorePoint } from '../../src/restore/restore-point.ts';
 import { ConnectionKilled, type Fault, type FaultPlan } from '../../src/storage/memory.ts';
+import { storeBulk } from '../restore/memory-bulk.ts';
 import { ModelDatabase, ModelLedger, viewOf, type DatabaseFaults, type ModelRun } from './database.ts';
 import type { ModelBucket } from './faults.ts';
 import { ModelViolation, Oracle, type ClaimWindow } from './oracle.ts';
@@ -102,7 +107,7 @@ class History {
     await this.#check();
   }
 
-  /** Everybody wakes up, one calm run, and all must still be there. */
+  /** Everybody wakes up, one calm run, all must still be there, and the newest point is restored and compared with the source. */
   async finish(): Promise<void> {
     await this.#wakeZombies();
     await this.#check();
@@ -110,6 +115,29 @@ class History {
     await this.#attempt(run, 'none');
     if (run.status !== 'success') throw new ModelViolation(`the last run ended as ${run.status}`);
     await this.#check();
+    await this.#restoreNewest(run);
+  }
+
+  async #restoreNewest(run: ModelRun): Promise<void> {
+    const store = this.#bucket.connect();
+    const signal = new AbortController().signal;
+    const bucket = new JobBucket(store, this.#prefix, signal);
+    const target = join(this.#folder, 'restored');
+    const report = await restorePoint({
+      source: { bucket, job: this.#job, keys: KEYS },
+      place: { run: run.uuid, claim: run.claimName },
+      target: new LocalTarget({ folder: target, bucket, bulk: storeBulk(store, target) }),
+      space: { folder: this.#folder, memoryItems: this.#memoryItems },
+      signal,
+    });
+    requireExact(report);
+    for (const path of this.#source.paths) {
+      const restored = await readFile(Buffer.concat([Buffer.from(`${target}/`), localNameOfPath(path)]));
+      if (!restored.equals(this.#source.read(path)?.body ?? Buffer.alloc(0)))
+        throw new ModelViolation(`${path} was restored wrong`);
+    }
+    if (report.files !== this.#source.paths.length)
+      throw new ModelViolation('the restore has other files than the source');
   }
 
   async #check(): Promise<void> {
