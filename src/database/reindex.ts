@@ -82,7 +82,7 @@ export async function jobCounters(database: Database, jobId: number): Promise<{ 
     .where({ id: jobId })
     .select('generation', 'frozen_at')
     .first()) as { generation: number; frozen_at: string | null } | undefined;
-  return { generation: Number(row?.generation ?? 0), frozen: row?.frozen_at != null };
+  return { generation: Number(row?.generation ?? 0), frozen: (row?.frozen_at ?? null) !== null };
 }
 
 /** All of a plan in one transaction, conditional on the lease of the run that reindexes; ends that run. */

@@ -43,7 +43,7 @@ const database = z
     username: text.optional(),
     password: z.string().default(''),
     max_connections: positive.default(10),
-    /** Accepted because the seeds' configuration names it; idle connections are closed by themselves. */
+    /** Accepted because older configurations name it; idle connections are closed by themselves. */
     max_idle_connections: count.optional(),
   })
   .superRefine((value, context) => {
@@ -54,7 +54,7 @@ const database = z
   });
 
 /**
- * The worker's configuration file, with the keys of the seeds' worker and some of our own. Every key can be given as
+ * The worker's configuration file, with the keys that earlier workers had and some of our own. Every key can be given as
  * `CLOUD_BACKUP_<SECTION>_<KEY>` in the environment, which wins.
  */
 export const configSchema = z.strictObject({

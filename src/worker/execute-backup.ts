@@ -1,11 +1,12 @@
+import type { CommitRequest } from '../backup/ledger.ts';
 import { runBackup } from '../backup/run.ts';
 import { rcloneEngine } from '../engines/rclone/engine.ts';
-import { event } from '../events/catalogue.ts';
+import { event, type RunEvent } from '../events/catalogue.ts';
 import { fingerprintOf } from '../sources/host-key.ts';
 import { openS3Store } from '../storage/s3.ts';
 import { bucketAccess } from '../storage/destinations.ts';
 import { bandwidthOf } from './bandwidth.ts';
-import { closingEvents, type RunScope } from './execute.ts';
+import type { RunScope } from './run-scope.ts';
 import { SqlLedger } from './ledger.ts';
 import { openSource } from './open-source.ts';
 import { macKeysOf, ownershipOf } from './services.ts';
@@ -66,4 +67,19 @@ export async function executeBackup(scope: RunScope): Promise<void> {
     workFolder: folder,
     clock: Date.now,
   });
+}
+
+/** The events that close a successful backup. */
+function closingEvents(request: CommitRequest, startedAtMs: number): RunEvent[] {
+  const { filesCopied, bytesCopied } = request.statistics;
+  const figures = {
+    status: request.status,
+    files_transferred: filesCopied,
+    bytes_transferred: bytesCopied,
+    duration_seconds: Math.round((Date.now() - startedAtMs) / 1000),
+  };
+  return [
+    ...(filesCopied === 0 ? [event('NO_CHANGES')] : [event('SUMMARY_TOTAL', { bytes_done: bytesCopied })]),
+    request.status === 'success' ? event('COMPLETED_SUCCESS', figures) : event('COMPLETED_WARNING', figures),
+  ];
 }

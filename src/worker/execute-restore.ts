@@ -12,7 +12,7 @@ import { requireExact, restorePoint, type RestoreProgress, type RestoreReport } 
 import { bucketAccess } from '../storage/destinations.ts';
 import { openS3Store } from '../storage/s3.ts';
 import { bandwidthOf } from './bandwidth.ts';
-import type { RunScope } from './execute.ts';
+import type { RunScope } from './run-scope.ts';
 import { macKeysOf } from './services.ts';
 
 /** What the portal writes into a restore run. */

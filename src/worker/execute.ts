@@ -1,36 +1,23 @@
-import type { Knex } from 'knex';
-import type { CommitRequest } from '../backup/ledger.ts';
+import type { Transaction } from '../database/connect.ts';
 import { enqueueRunNotice } from '../database/outbox.ts';
-import { readWorkerJob, type WorkerJob } from '../database/worker-jobs.ts';
+import { readWorkerJob } from '../database/worker-jobs.ts';
 import { BackupError } from '../errors/backup-error.ts';
-import { event, type RunEvent } from '../events/catalogue.ts';
 import type { TerminalStatus } from '../runs/state.ts';
 import type { ActiveRun } from './active-run.ts';
 import { executeBackup } from './execute-backup.ts';
 import { executeRestore } from './execute-restore.ts';
 import { createRunFolder, type ProcessMark } from './run-folder.ts';
 import { RunReporter } from './run-reporter.ts';
+import type { RunScope } from './run-scope.ts';
 import type { WorkerServices } from './services.ts';
 import { settle } from './settle.ts';
-
-/** One claimed run, with what its execution shares. */
-export interface RunScope {
-  readonly services: WorkerServices;
-  readonly active: ActiveRun;
-  readonly job: WorkerJob;
-  readonly reporter: RunReporter;
-  /** Private folder of this claim. */
-  readonly folder: string;
-  /** Writes the notice of the run's end, in the transaction that ends it. */
-  readonly notify: (trx: Knex.Transaction, status: TerminalStatus) => Promise<void>;
-}
 
 /** Carries out one claimed run and writes its end. Throws only for what not even that could be written for. */
 export async function executeRun(services: WorkerServices, active: ActiveRun, self: ProcessMark): Promise<void> {
   const { database, log, config } = services;
   const reporter = new RunReporter({ database, active, log, ...(await reporterSettings(services)) });
   const folder = createRunFolder(config.rclone.run_dir, active.lease, active.run.claimName, self);
-  const notify = async (trx: Knex.Transaction, status: TerminalStatus): Promise<void> => {
+  const notify = async (trx: Transaction, status: TerminalStatus): Promise<void> => {
     await enqueueRunNotice(trx, database, {
       id: active.run.id,
       uuid: active.run.uuid,
@@ -71,19 +58,4 @@ async function reporterSettings({ records }: WorkerServices): Promise<{ progress
     progressEventMs: (seconds > 0 ? seconds : 30) * 1000,
     ...(Number.isInteger(max) && max > 0 ? { maxEvents: max } : {}),
   };
-}
-
-/** The events that close a successful backup. */
-export function closingEvents(request: CommitRequest, startedAtMs: number): RunEvent[] {
-  const { filesCopied, bytesCopied } = request.statistics;
-  const figures = {
-    status: request.status,
-    files_transferred: filesCopied,
-    bytes_transferred: bytesCopied,
-    duration_seconds: Math.round((Date.now() - startedAtMs) / 1000),
-  };
-  return [
-    ...(filesCopied === 0 ? [event('NO_CHANGES')] : [event('SUMMARY_TOTAL', { bytes_done: bytesCopied })]),
-    request.status === 'success' ? event('COMPLETED_SUCCESS', figures) : event('COMPLETED_WARNING', figures),
-  ];
 }

@@ -28,7 +28,7 @@ import { BackupError } from '../errors/backup-error.ts';
 import { event, type EventParams, type MessageId, type RunEvent } from '../events/catalogue.ts';
 import type { Logger } from '../log.ts';
 import type { ActiveRun } from './active-run.ts';
-import { RunReporter } from './run-reporter.ts';
+import type { RunReporter } from './run-reporter.ts';
 
 export interface LedgerOptions {
   readonly database: Database;

@@ -2,7 +2,8 @@ import type { Database } from '../database/connect.ts';
 import { appendEvents } from '../database/events.ts';
 import { findLostRuns, takeLostRun, type LostOutcome, type LostRun } from '../database/leases.ts';
 import { releaseExpiredHolds } from '../database/restore-points.ts';
-import { errorEvent, event, type RunEvent } from '../events/catalogue.ts';
+import { event, type RunEvent } from '../events/catalogue.ts';
+import { endEvents } from '../events/endings.ts';
 import type { Logger } from '../log.ts';
 
 export interface RecoveryOptions {
@@ -34,13 +35,6 @@ export async function recoverLostRuns(options: RecoveryOptions): Promise<number>
 }
 
 export function eventsOfLoss(run: LostRun, outcome: LostOutcome): RunEvent[] {
-  const noun = { attempt: run.attempt + 1, max: run.maxAttempts };
-  switch (outcome.status) {
-    case 'queued':
-      return [event('RUN_TAKEN_OVER', noun)];
-    case 'cancelled':
-      return [event('CANCELLED')];
-    case 'failed':
-      return [errorEvent('ERR_WORKER_LOST'), event('COMPLETED_FAILED', { status: 'failed', code: 'ERR_WORKER_LOST' })];
-  }
+  if (outcome.status === 'queued') return [event('RUN_TAKEN_OVER', { attempt: run.attempt + 1, max: run.maxAttempts })];
+  return endEvents(run.kind, outcome.status, outcome.status === 'failed' ? { code: 'ERR_WORKER_LOST' } : {});
 }

@@ -1,12 +1,12 @@
-import type { Knex } from 'knex';
 import { setTimeout as delay } from 'node:timers/promises';
-import { isUnreachable, type Database } from '../database/connect.ts';
+import { isUnreachable, type Database, type Transaction } from '../database/connect.ts';
 import { appendEvents } from '../database/events.ts';
 import { finishRun, requeueRun } from '../database/leases.ts';
 import { releaseHolds } from '../database/restore-points.ts';
 import { BackupError, isBackupError } from '../errors/backup-error.ts';
 import { isTransient } from '../errors/catalogue.ts';
-import { errorEvent, event, type RunEvent } from '../events/catalogue.ts';
+import { event, type RunEvent } from '../events/catalogue.ts';
+import { endEvents } from '../events/endings.ts';
 import { describeError, type Logger } from '../log.ts';
 import type { TerminalStatus } from '../runs/state.ts';
 import { redact } from '../security/redact.ts';
@@ -18,7 +18,7 @@ export interface SettleOptions {
   readonly active: ActiveRun;
   readonly reporter: RunReporter;
   readonly log: Logger;
-  readonly notify: (trx: Knex.Transaction, status: TerminalStatus) => Promise<void>;
+  readonly notify: (trx: Transaction, status: TerminalStatus) => Promise<void>;
 }
 
 /** What becomes of a run whose claim did not get to its end. */
@@ -91,7 +91,7 @@ async function write(
 
 async function requeue(
   database: Database,
-  trx: Knex.Transaction,
+  trx: Transaction,
   active: ActiveRun,
   { usesAttempt, error }: Extract<Settlement, { to: 'queue' }>,
 ): Promise<RunEvent[] | null> {
@@ -119,7 +119,7 @@ async function requeue(
 
 async function end(
   database: Database,
-  trx: Knex.Transaction,
+  trx: Transaction,
   active: ActiveRun,
   settlement: Extract<Settlement, { to: 'cancelled' | 'failed' }>,
 ): Promise<RunEvent[] | null> {
@@ -130,11 +130,8 @@ async function end(
     errorSummary: error === null ? null : summaryOf(error),
   });
   if (!ended) return null;
-  if (error === null) return [event('CANCELLED')];
-  const restore = active.run.kind === 'restore';
-  return restore
-    ? [event('RESTORE_FAILED', { error: summaryOf(error) })]
-    : [errorEvent(error.code), event('COMPLETED_FAILED', { status: 'failed', code: error.code })];
+  if (error === null && isBackupError(active.signal.reason, 'ERR_YIELDED')) return [event('YIELDED')];
+  return endEvents(active.run.kind, settlement.to, { code: error?.code });
 }
 
 /** What the customer reads. An error that nobody expected says nothing of its own. */
