@@ -30,6 +30,11 @@ interface Found {
   readonly skipped: Skipped[];
 }
 
+export interface SftpListing extends SourceListing {
+  /** Links that led out of the source, so far: who walks the source without following links does not find what is behind them. */
+  followedLinks(): number;
+}
+
 type Skipped = ListingOutcome['skipped'][number];
 
 const FOLDERS_AT_ONCE = 16;
@@ -51,9 +56,9 @@ const LINKS_IN_LINKS = 8;
  *
  * Times are whole seconds: more is not in the protocol. There are no hashes: to get them, the server would read every file.
  */
-export function listSftp(origin: SftpOrigin, options: SessionOptions): SourceListing {
+export function listSftp(origin: SftpOrigin, options: SessionOptions): SftpListing {
   const walk = new SftpWalk(new Reconnecting(origin, options), origin);
-  return { files: walk.files(), outcome: walk.outcome };
+  return { files: walk.files(), outcome: walk.outcome, followedLinks: () => walk.followed };
 }
 
 /** What an SFTP source says of these files now; links are followed, what is no file any more is absent. */
@@ -122,6 +127,7 @@ class Reconnecting {
 
 class SftpWalk {
   readonly outcome: Promise<ListingOutcome>;
+  followed = 0;
   readonly #connection: Reconnecting;
   readonly #origin: SftpOrigin;
   readonly #unreadable: string[] = [];
@@ -247,10 +253,13 @@ class SftpWalk {
     if (target === null || real === null || isWithin(real, this.#root) || (unresolved && target.kind === 'folder'))
       found.skipped.push({ path, reason: 'symlink' });
     else if (target.kind === 'special') found.skipped.push({ path, reason: 'special_file' });
-    else if (target.kind !== 'folder') found.files.push(sourceFile(path, target));
-    else if (isWithin(from.real, real) || from.links >= LINKS_IN_LINKS)
+    else if (target.kind === 'folder' && (isWithin(from.real, real) || from.links >= LINKS_IN_LINKS))
       found.skipped.push({ path, reason: 'symlink_loop' });
-    else found.folders.push({ name, real, links: from.links + 1 });
+    else {
+      this.followed += 1;
+      if (target.kind === 'folder') found.folders.push({ name, real, links: from.links + 1 });
+      else found.files.push(sourceFile(path, target));
+    }
   }
 }
 

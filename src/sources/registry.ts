@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { BackupError } from '../errors/backup-error.ts';
 import { invalidFields } from '../errors/invalid-fields.ts';
 import { aws, s3Compatible } from './s3.ts';

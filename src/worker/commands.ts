@@ -11,8 +11,8 @@ import {
   type TestConnectionResult,
 } from '../protocol/worker-commands.ts';
 import { fingerprintOf } from '../sources/host-key.ts';
-import { parseSource, remoteOf } from '../sources/registry.ts';
-import { checkHosts, showHostKey } from './open-source.ts';
+import { parseSource } from '../sources/registry.ts';
+import { checkHosts, definitionAt, showHostKey } from './open-source.ts';
 import type { WorkerServices } from './services.ts';
 
 /** Takes one waiting command and carries it out; false: there was none. */
@@ -59,9 +59,9 @@ async function testConnection(services: WorkerServices, payload: TestConnectionP
   try {
     const source = parseSource({ type: payload.source_type, config: payload.source_config, path: payload.source_path });
     const addresses = await checkHosts(services.egress, source);
-    const definition = remoteOf(source);
+    const definition = definitionAt(source, addresses);
     if (definition.backend === 'sftp') {
-      result.host_key = await showHostKey(source, addresses, signal);
+      result.host_key = await showHostKey(source, addresses, signal, payload.host_key);
       result.fingerprint = fingerprintOf(result.host_key);
       if (payload.host_key !== null && payload.host_key !== result.host_key)
         throw new BackupError('ERR_SFTP_HOST_KEY_CHANGED');

@@ -1,8 +1,8 @@
 import { pinHostKey, rememberSeenHostKey, type WorkerJob } from '../database/worker-jobs.ts';
 import { BackupError } from '../errors/backup-error.ts';
 import { fetchHostKey } from '../sources/fetch-host-key.ts';
-import { fingerprintOf } from '../sources/host-key.ts';
 import {
+  atAddress,
   hostsOf,
   isDestination,
   readSource,
@@ -10,6 +10,7 @@ import {
   type RemoteDefinition,
   type Source,
 } from '../sources/registry.ts';
+import { hostKeyChanged } from '../sources/ssh-errors.ts';
 import { parseEndpoint, type EgressGuard } from '../security/egress.ts';
 import type { BucketAccess } from '../storage/port.ts';
 import type { WorkerServices } from './services.ts';
@@ -33,9 +34,9 @@ export async function openSource(
   const source = readSource({ type: job.sourceType, configJson: decrypted(services, job), path: job.sourcePath });
   refuseDestination(source, job, destination);
   const addresses = await checkHosts(services.egress, source);
-  const definition = remoteOf(source);
+  const definition = definitionAt(source, addresses);
   if (definition.backend !== 'sftp') return { source, definition, hostKey: null, pinnedNow: false };
-  const shown = await showHostKey(source, addresses, signal);
+  const shown = await showHostKey(source, addresses, signal, job.sourceHostKey);
   if (job.sourceHostKey === null) {
     const pinnedNow = await pinHostKey(services.database, job.id, shown);
     return { source, definition, hostKey: shown, pinnedNow };
@@ -72,21 +73,24 @@ export async function checkHosts(egress: EgressGuard, source: Source): Promise<M
   return addresses;
 }
 
+/** What the transfer program is told of a source, with the address that was checked where it takes one instead of the name. */
+export function definitionAt(source: Source, addresses: ReadonlyMap<string, string | undefined>): RemoteDefinition {
+  const [server] = hostsOf(source);
+  return atAddress(remoteOf(source), server && addresses.get(`${server.host}:${server.port}`));
+}
+
+/** @param pinned a server with several keys is asked for the kind of this one, so that a further key is no change */
 export async function showHostKey(
   source: Source,
   addresses: ReadonlyMap<string, string | undefined>,
   signal: AbortSignal,
+  pinned: string | null,
 ): Promise<string> {
   const [server] = hostsOf(source);
   if (server === undefined) throw new BackupError('ERR_SOURCE_CONFIG');
   return await fetchHostKey(
     { ...server, address: addresses.get(`${server.host}:${server.port}`) },
     AbortSignal.any([signal, AbortSignal.timeout(15_000)]),
+    pinned,
   );
-}
-
-export function hostKeyChanged(pinned: string, seen: string): BackupError {
-  return new BackupError('ERR_SFTP_HOST_KEY_CHANGED', undefined, {
-    details: { pinned: fingerprintOf(pinned), seen: fingerprintOf(seen) },
-  });
 }

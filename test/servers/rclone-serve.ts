@@ -54,6 +54,44 @@ export async function startRcloneS3(
   };
 }
 
+export interface SftpServer {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+  readonly pid: number;
+  stop(): Promise<void>;
+}
+
+/** `rclone serve sftp` of a folder: takes a password without any account of the machine. Its host key is a new one each time. */
+export async function startRcloneSftp(options: { folder: string; port?: number }): Promise<SftpServer> {
+  const port = options.port ?? (await freePort());
+  const [user, password] = ['sftp-test-user', 'sftp-test-password'];
+  const home = mkdtempSync(join(tmpdir(), 'e3-rclone-sftp-'));
+  const child = spawn(
+    toolPath('rclone'),
+    ['serve', 'sftp', '--config', '/dev/null', '--addr', `127.0.0.1:${port}`, options.folder],
+    // Host keys are kept in the cache folder, so that would be the same ones for all.
+    { stdio: 'ignore', env: { PATH: process.env['PATH'], HOME: home, RCLONE_USER: user, RCLONE_PASS: password } },
+  );
+  await answering(port, () => child.exitCode !== null);
+  return {
+    host: '127.0.0.1',
+    port,
+    user,
+    password,
+    pid: child.pid ?? 0,
+    async stop() {
+      if (child.exitCode === null && child.signalCode === null) {
+        const ended = new Promise((resolve) => child.once('exit', resolve));
+        child.kill('SIGKILL');
+        await ended;
+      }
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+}
+
 /** Waits until something accepts connections on the port. */
 export async function answering(port: number, gone: () => boolean, limitMs = 30_000): Promise<void> {
   for (const end = Date.now() + limitMs; Date.now() < end; await delay(25)) {

@@ -1,125 +1,82 @@
 import { randomUUID } from 'node:crypto';
-import { writeFileSync, unlinkSync } from 'node:fs';
-import { join } from 'node:path';
-import type { ErrorCode } from '../../errors/catalogue.ts';
 import { pathOfKey } from '../../layout/encoding.ts';
+import { listS3, lookS3 } from '../../sources/list-s3.ts';
+import { listSftp, lookSftp } from '../../sources/list-sftp.ts';
 import type { RemoteDefinition } from '../../sources/registry.ts';
 import type { BucketAccess } from '../../storage/port.ts';
-import type { BackupEngine, EngineEvent, EngineProcess, SourceFile, TransferOutcome } from '../port.ts';
-import { EventQueue } from './event-queue.ts';
-import { listRemote } from './listing.ts';
+import type { BackupEngine, SourceFile, SourceListing } from '../port.ts';
+import { copyArguments, startCopy } from './copy.ts';
+import type { Sides } from './error-classes.ts';
 import type { RcloneBinary, RcloneCommand } from './process.ts';
-import { bucketRemote, sourceRemote, type Remote } from './remotes.ts';
-import { startTransfer, transferCommand } from './transfer.ts';
+import { bucketRemote, sourceRemote } from './remotes.ts';
+import { transferCommand } from './transfer.ts';
 
 export interface RcloneEngineOptions {
   readonly binary: RcloneBinary;
   readonly source: RemoteDefinition;
+  /** SFTP: the pinned host key. */
   readonly hostKey: string | null;
   readonly destination: BucketAccess;
-  /** Private folder of the claim: file lists lie here. */
+  /** Private folder of the claim: file lists and records of children lie here. */
   readonly workFolder: string;
-  /** Files at once. */
+  /** Files at once, at most. */
   readonly transfers: number;
   readonly statsSeconds: number;
   /** Bytes per second, 0 = unlimited. */
   readonly bandwidth: number;
 }
 
-/** Names of this many files go by `--files-from-raw` and are looked up singly; more are found by listing. */
-const LOOK_UP_SINGLY = 2_000;
-/** Folders of this many files at most are listed instead of the whole source. */
-const LOOK_BY_FOLDER = 5_000;
+/**
+ * Sources up to this size are listed in one piece by rclone when all of it is copied: the fastest way, at about a kilobyte of memory a
+ * file. Larger ones folder by folder.
+ */
+const LISTED_IN_ONE_PIECE = 300_000;
+/** Many servers take ten connections of one user, some only so many at a time that have not signed in yet. */
+const SFTP_TRANSFERS = 6;
+const SFTP_CHECKERS = 3;
+const S3_CHECKERS = 64;
 
-/** Backups with rclone: the pinned version, one process a call. */
+/** Backups with rclone, which copies; sources are listed by the protocols themselves (see src/sources/list-s3.ts, list-sftp.ts). */
 export function rcloneEngine(options: RcloneEngineOptions): BackupEngine {
-  const source = sourceRemote('SRC', options.source, { hostKey: options.hostKey });
-  const destination = bucketRemote('DST', options.destination);
-  const listFlags =
-    options.source.backend === 's3'
-      ? ['--fast-list', '--hash', '--hash-type', 'md5', '--use-server-modtime']
-      : ['--checkers', '16'];
-  const missing =
-    options.source.backend === 's3' ? ('ERR_S3_BUCKET_NOT_FOUND' as const) : ('ERR_SOURCE_NOT_FOUND' as const);
-  const listing = { binary: options.binary, remote: source, cwd: options.workFolder, missing };
-  const list: BackupEngine['list'] = ({ signal }) => listRemote({ ...listing, signal, flags: listFlags });
-
-  async function look(paths: readonly string[], { signal }: { signal: AbortSignal }): Promise<Map<string, SourceFile>> {
-    const wanted = new Set(paths);
-    const found = new Map<string, SourceFile>();
-    if (wanted.size === 0) return found;
-    // By folder: a listing tells size, time and hash in the same form as the first one did; asking for single objects would not.
-    const byFolder = wanted.size <= LOOK_BY_FOLDER && paths.every(fitsLine);
-    const file = byFolder ? fileList(options.workFolder, paths) : null;
-    try {
-      const flags =
-        file === null
-          ? listFlags
-          : [...listFlags.filter((flag) => flag !== '--fast-list'), '--checkers', '32', '--files-from-raw', file];
-      for await (const entry of listRemote({ ...listing, signal, flags }).files) {
-        if (wanted.has(entry.path)) found.set(entry.path, entry);
-      }
-    } finally {
-      if (file !== null) unlinkSync(file);
-    }
-    return found;
-  }
+  const { binary, source: definition, hostKey, destination: access, workFolder } = options;
+  const { origin } = definition;
+  const listed = { files: null as number | null, links: 0 };
+  const openListing = (signal: AbortSignal): SourceListing & { followedLinks?: () => number } =>
+    origin.kind === 's3' ? listS3(origin, { signal }) : listSftp(origin, { hostKey: hostKey ?? '', signal });
 
   return {
-    version: `rclone ${options.binary.version}`,
-    list,
-    look,
-    copy: ({ paths, targetKey, signal }) =>
-      copyFiles(options, { source, destination }, paths, pathOfKey(targetKey), signal),
-  };
-}
-
-function copyFiles(
-  options: RcloneEngineOptions,
-  { source, destination }: { source: Remote; destination: Remote },
-  paths: readonly string[] | 'all',
-  targetKey: string,
-  signal: AbortSignal,
-): EngineProcess {
-  const call = {
-    binary: options.binary,
-    remotes: [source, destination],
-    cwd: options.workFolder,
-    signal,
-    statsSeconds: options.statsSeconds,
-    bandwidth: options.bandwidth,
-  };
-  if (paths === 'all')
-    return startTransfer({ ...call, args: copyAllArguments(options, source, destination, targetKey) });
-  const flags = copyFlags(options);
-  const plain = paths.filter(fitsLine);
-  const odd = paths.filter((path) => !fitsLine(path));
-  const calls: (() => EngineProcess)[] = [];
-  if (plain.length > 0) {
-    const list = fileList(options.workFolder, plain);
-    const find = plain.length <= LOOK_UP_SINGLY ? ['--no-traverse'] : ['--fast-list'];
-    calls.push(() =>
-      startTransfer({
-        ...call,
-        args: ['copy', source.at(''), destination.at(targetKey), '--files-from-raw', list, ...find, ...flags],
+    version: `rclone ${binary.version}`,
+    list({ signal }) {
+      const listing = openListing(signal);
+      return counted(listing, (files) => {
+        listed.files = files;
+        listed.links = listing.followedLinks?.() ?? 0;
+      });
+    },
+    async look(paths, { signal }): Promise<Map<string, SourceFile>> {
+      if (paths.length === 0) return new Map();
+      return origin.kind === 's3'
+        ? await lookS3(origin, paths, { signal, total: listed.files })
+        : await lookSftp(origin, paths, { hostKey: hostKey ?? '', signal });
+    },
+    copy: ({ paths, targetKey, signal, bytesTotal }) =>
+      startCopy({
+        binary,
+        source: sourceRemote('SRC', definition, { hostKey }),
+        destination: bucketRemote('DST', access),
+        sides: sidesOf(definition),
+        targetPath: pathOfKey(targetKey),
+        // rclone walks without following links, so what lies behind them has to be named.
+        paths: paths === 'all' && listed.links > 0 ? async () => await pathsOf(openListing(signal)) : paths,
+        ...(bytesTotal === undefined ? {} : { bytesTotal }),
+        flags: copyFlags(options),
+        allFlags: allFlags(listed.files),
+        folder: workFolder,
+        signal,
+        statsSeconds: options.statsSeconds,
+        bandwidth: options.bandwidth,
       }),
-    );
-  }
-  // A name with a line break fits into no list.
-  for (const path of odd)
-    calls.push(() =>
-      startTransfer({ ...call, args: ['copyto', source.at(path), destination.at(`${targetKey}/${path}`), ...flags] }),
-    );
-  return inTurn(calls);
-}
-
-function copyAllArguments(
-  options: Pick<RcloneEngineOptions, 'transfers'>,
-  source: Remote,
-  destination: Remote,
-  targetKey: string,
-): string[] {
-  return ['copy', source.at(''), destination.at(targetKey), '--fast-list', ...copyFlags(options)];
+  };
 }
 
 /** The very call that `copy('all')` makes, for measurements that compare a run with rclone alone. */
@@ -129,63 +86,58 @@ export function copyAllCommand(
 ): RcloneCommand {
   const source = sourceRemote('SRC', options.source, { hostKey: options.hostKey });
   const destination = bucketRemote('DST', options.destination);
-  const args = copyAllArguments(options, source, destination, targetKey);
+  const args = copyArguments({
+    source,
+    destination,
+    targetPath: pathOfKey(targetKey),
+    flags: copyFlags(options),
+    selection: allFlags(null),
+  });
   return transferCommand({ ...options, args, remotes: [source, destination] }, { user: 'e3', password: randomUUID() });
 }
 
-function copyFlags(options: Pick<RcloneEngineOptions, 'transfers'>): string[] {
+function sidesOf({ origin }: RemoteDefinition): Sides {
+  return { SRC: origin.kind === 's3' ? 's3_source' : 'sftp_source', DST: 'storage' };
+}
+
+function allFlags(files: number | null): string[] {
+  return files !== null && files > LISTED_IN_ONE_PIECE ? [] : ['--fast-list'];
+}
+
+function copyFlags({ source, transfers }: Pick<RcloneEngineOptions, 'source' | 'transfers'>): string[] {
   return [
-    ...[
-      '--no-check-dest',
-      '--metadata',
-      '--transfers',
-      String(options.transfers),
-      '--checkers',
-      '64',
-      '--buffer-size',
-      '0',
-    ],
-    ...['--s3-no-head', '--s3-upload-concurrency', '4', '--max-backlog', '100000', '--low-level-retries', '10'],
+    ...['--no-check-dest', '--metadata', '--buffer-size', '0', '--max-backlog', '100000', '--s3-no-head'],
+    ...(source.backend === 'sftp' ? sftpFlags(transfers) : s3Flags(transfers)),
   ];
 }
 
-/** Several calls as one process, one after the other. */
-function inTurn(calls: readonly (() => EngineProcess)[]): EngineProcess {
-  const events = new EventQueue<EngineEvent>();
-  let current: EngineProcess | null = null;
-  let stopped = false;
-  const run = async (): Promise<TransferOutcome> => {
-    const failed = new Map<string, { code: ErrorCode; message: string }>();
-    let last: TransferOutcome = { failed, fatal: null, exitCode: 0, stopped: false };
-    for (const start of calls) {
-      if (stopped) break;
-      current = start();
-      for await (const event of current.events) events.push(event);
-      last = await current.done;
-      for (const [path, error] of last.failed) failed.set(path, error);
-      if (last.fatal !== null || last.stopped) break;
+function s3Flags(transfers: number): string[] {
+  return ['--transfers', String(transfers), '--checkers', String(S3_CHECKERS)];
+}
+
+/** Every file and every look-up at once has a connection of its own; one stream a file, because each further one had one too. */
+function sftpFlags(transfers: number): string[] {
+  const files = Math.min(transfers, SFTP_TRANSFERS);
+  return [
+    ...['--transfers', String(files), '--checkers', String(SFTP_CHECKERS), '--multi-thread-streams', '0'],
+    ...['--sftp-connections', String(files + SFTP_CHECKERS)],
+  ];
+}
+
+async function pathsOf(listing: SourceListing): Promise<string[]> {
+  const paths: string[] = [];
+  for await (const { path } of listing.files) paths.push(path);
+  return paths;
+}
+
+function counted(listing: SourceListing, tell: (files: number) => void): SourceListing {
+  async function* files(): AsyncGenerator<SourceFile> {
+    let count = 0;
+    for await (const file of listing.files) {
+      count += 1;
+      yield file;
     }
-    events.end();
-    return { ...last, failed, stopped: stopped || last.stopped };
-  };
-  const done = run();
-  return {
-    events,
-    done,
-    setBandwidth: async (bytesPerSecond) => await current?.setBandwidth(bytesPerSecond),
-    async stop(options) {
-      stopped = true;
-      await current?.stop(options);
-    },
-  };
-}
-
-function fitsLine(path: string): boolean {
-  return !/[\r\n]/.test(path);
-}
-
-function fileList(folder: string, paths: readonly string[]): string {
-  const file = join(folder, `files-${randomUUID()}`);
-  writeFileSync(file, `${paths.join('\n')}\n`, { mode: 0o600 });
-  return file;
+    tell(count);
+  }
+  return { files: files(), outcome: listing.outcome };
 }

@@ -34,7 +34,10 @@ const classes: readonly (readonly [RegExp, FailureClass])[] = [
     /host key mismatch|knownhosts: key|no key is pinned|ssh: handshake failed:.*no common algorithm for host key/i,
     'host_key',
   ],
-  [/failed to parse private key|failed to (?:parse|decode) key_pem|passphrase protected|x509: decryption password/i, 'key'],
+  [
+    /failed to parse private key|failed to (?:parse|decode) key_pem|passphrase protected|x509: decryption password/i,
+    'key',
+  ],
   [/unable to authenticate|no supported methods remain/i, 'auth'],
   [
     /InvalidAccessKeyId|SignatureDoesNotMatch|InvalidSecurity|AuthorizationHeaderMalformed|ExpiredToken|InvalidToken|RequestTimeTooSkewed|StatusCode: 401/,
@@ -49,10 +52,7 @@ const classes: readonly (readonly [RegExp, FailureClass])[] = [
   [/connection refused/i, 'refused'],
   [/x509:|tls: |http: server gave HTTP response to HTTPS client/i, 'tls'],
   [/AccessDenied|StatusCode: 403|permission denied|SSH_FX_PERMISSION_DENIED|\bForbidden\b/i, 'permission'],
-  [
-    /directory not found|no such file|object not found|NoSuchKey|file does not exist|StatusCode: 404/i,
-    'not_found',
-  ],
+  [/directory not found|no such file|object not found|NoSuchKey|file does not exist|StatusCode: 404/i, 'not_found'],
   [
     /timeout|timed out|deadline exceeded|connection reset|connection lost|broken pipe|\bEOF\b|no route to host|network is unreachable|use of closed network|server closed|StatusCode: (?:0|408|5\d\d)/i,
     'network',

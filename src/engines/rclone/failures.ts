@@ -18,7 +18,8 @@ const LEVELS = new Set(['error', 'critical', 'alert', 'emergency']);
 const SUMMARIES =
   /^(?:Attempt \d+\/\d+ |Can't retry any|Fatal error received|Failed to (?:copy|copyto|sync|lsf|lsjson)(?: with \d+ errors)?:|not deleting )/;
 /** What rclone says when a file could not be brought over; other errors that name a file say nothing about whether it arrived. */
-const FILE_FAILURES = /^(?:Failed to copy|Failed to open|Failed to read|--files-from failed to read file|corrupted on transfer)/;
+const FILE_FAILURES =
+  /^(?:Failed to copy|Failed to open|Failed to read|--files-from failed to read file|corrupted on transfer)/;
 
 /** Collects what the log of one call says went wrong: per file, and of the call as a whole. */
 export class FailureLog {

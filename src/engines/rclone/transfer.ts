@@ -1,54 +1,39 @@
 import { randomBytes } from 'node:crypto';
-import type { ErrorCode } from '../../errors/catalogue.ts';
-import { startLeashed, type LeashedChild } from './leashed.ts';
+import { isBackupError } from '../../errors/backup-error.ts';
+import type { ChildEnd, SupervisedChild } from '../child.ts';
 import type { EngineEvent, EngineProcess, TransferOutcome } from '../port.ts';
+import type { Sides } from './error-classes.ts';
 import { EventQueue } from './event-queue.ts';
-import { endOf, ErrorLog, rcloneCommand, readLog, type RcloneBinary, type RcloneCommand } from './process.ts';
+import { FailureLog, type Failure } from './failures.ts';
+import { readLog, type LoggedStats, type LogLine } from './log.ts';
+import { rcloneCommand, startRclone, stopChild, type RcloneBinary, type RcloneCommand } from './process.ts';
 import type { Remote } from './remotes.ts';
 
 export interface TransferCall {
   readonly binary: RcloneBinary;
   readonly args: readonly string[];
   readonly remotes: readonly Remote[];
-  readonly cwd: string;
+  readonly sides: Sides;
+  /** Private folder of the run. */
+  readonly folder: string;
   readonly signal: AbortSignal;
   readonly statsSeconds: number;
   /** Bytes per second, 0 = unlimited. */
   readonly bandwidth: number;
+  /** What it is asked for, where that is a list. */
+  readonly paths?: readonly string[];
+  /** Ended when nothing at all moves for so long. Default 15 minutes: longer than rclone's own patience. */
+  readonly stallMs?: number;
 }
+
+/** Failures of the connection one after the other, after which going on is hopeless: every file would wait for them. */
+const HOPELESS = 100;
+const GRACE_MS = 5_000;
+const STALL_MS = 15 * 60_000;
 
 /** One transferring call of rclone (`copy`, `copyto`), supervised: progress and errors from its log, live bandwidth over its rc. */
 export function startTransfer(call: TransferCall): EngineProcess {
-  const rc = { user: 'e3', password: randomBytes(18).toString('base64url'), address: null as string | null };
-  const { args, env } = transferCommand(call, rc);
-  const child = startLeashed(call.binary.path, args, { env, cwd: call.cwd });
-  const events = new EventQueue<EngineEvent>();
-  const stopping = { asked: false };
-  const stop = async (graceMs: number): Promise<void> => {
-    stopping.asked = true;
-    await child.stop(graceMs);
-  };
-  const onAbort = (): void => void stop(5_000);
-  call.signal.addEventListener('abort', onAbort, { once: true });
-  if (call.signal.aborted) onAbort();
-  const done = follow(child, events, rc, stopping).finally(() => call.signal.removeEventListener('abort', onAbort));
-  return {
-    events,
-    done,
-    stop: async (options) => await stop(options?.graceMs ?? 5_000),
-    async setBandwidth(bytesPerSecond) {
-      if (rc.address === null) return;
-      await fetch(new URL('core/bwlimit', rc.address), {
-        method: 'POST',
-        headers: {
-          'content-type': 'application/json',
-          authorization: `Basic ${Buffer.from(`${rc.user}:${rc.password}`).toString('base64')}`,
-        },
-        body: JSON.stringify({ rate: bytesPerSecond > 0 ? `${bytesPerSecond}B` : 'off' }),
-        signal: AbortSignal.timeout(5_000),
-      });
-    },
-  };
+  return new Transfer(call);
 }
 
 /** The whole command line of a transferring call. */
@@ -59,45 +44,132 @@ export function transferCommand(
   return rcloneCommand(
     [
       ...call.args,
-      ...['--stats', `${call.statsSeconds}s`, '--stats-log-level', 'NOTICE', '--log-level', 'NOTICE'],
+      ...['--stats', `${call.statsSeconds}s`, '--stats-log-level', 'NOTICE'],
       ...['--rc', '--rc-addr', '127.0.0.1:0'],
-      ...(call.bandwidth > 0 ? ['--bwlimit', `${call.bandwidth}B`] : []),
+      ...(call.bandwidth > 0 ? ['--bwlimit', rateOf(call.bandwidth)] : []),
     ],
     call.remotes,
     { RCLONE_RC_USER: rc.user, RCLONE_RC_PASS: rc.password },
   );
 }
 
-async function follow(
-  child: LeashedChild,
-  events: EventQueue<EngineEvent>,
-  rc: { address: string | null },
-  stopping: { readonly asked: boolean },
-): Promise<TransferOutcome> {
-  const errors = new ErrorLog();
-  const failed = new Map<string, { code: ErrorCode; message: string }>();
-  child.stdout.resume();
-  await readLog(child, (line) => {
-    rc.address ??= /Serving remote control on (http:\/\/\S+)/.exec(line.message)?.[1] ?? null;
-    if (line.stats !== null) events.push({ type: 'progress', progress: line.stats });
-    const error = errors.take(line);
-    if (
-      error === null ||
-      !/^(Failed to copy|Failed to open|Failed to |error reading|corrupted|Can't )/i.test(line.message)
-    )
-      return;
-    failed.set(error.path, { code: error.code, message: error.message });
-    events.push({ type: 'file_failed', path: error.path, code: error.code, message: error.message });
-  });
-  const ended = await child.ended;
-  events.end();
-  const end = endOf(ended, errors);
-  const killed = end?.code === 'ERR_RCLONE_KILLED' || end?.code === 'ERR_RCLONE_START';
-  // An exit code other than 0 with every failure named is a transfer with failed files, not a failed transfer.
-  return {
-    failed,
-    fatal: end !== null && (failed.size === 0 || killed) ? end : null,
-    exitCode: ended.code,
-    stopped: stopping.asked,
-  };
+class Transfer implements EngineProcess {
+  readonly events = new EventQueue<EngineEvent>();
+  readonly done: Promise<TransferOutcome>;
+  readonly #call: TransferCall;
+  readonly #child: SupervisedChild;
+  readonly #failures: FailureLog;
+  readonly #rc = { user: 'e3', password: randomBytes(18).toString('base64url'), address: null as string | null };
+  #bandwidth: number;
+  #asked = false;
+  #givenUp: Failure | null = null;
+  #arrived = 0;
+  #moved: { readonly what: string; readonly at: number };
+
+  constructor(call: TransferCall) {
+    this.#call = call;
+    this.#bandwidth = call.bandwidth;
+    this.#failures = new FailureLog(call.sides, call.paths);
+    this.#moved = { what: '', at: performance.now() };
+    this.#child = startRclone(call.binary, transferCommand(call, this.#rc), { folder: call.folder });
+    const onAbort = (): void => this.#abort();
+    call.signal.addEventListener('abort', onAbort, { once: true });
+    if (call.signal.aborted) onAbort();
+    this.done = this.#follow().finally(() => call.signal.removeEventListener('abort', onAbort));
+  }
+
+  async setBandwidth(bytesPerSecond: number): Promise<void> {
+    this.#bandwidth = bytesPerSecond;
+    if (this.#rc.address !== null) await this.#sendBandwidth(this.#rc.address);
+  }
+
+  async stop(options?: { graceMs?: number }): Promise<void> {
+    this.#asked = true;
+    await stopChild(this.#child, options?.graceMs ?? GRACE_MS);
+  }
+
+  /** Whoever has lost the lease may not write a moment longer; everybody else lets rclone clean up. */
+  #abort(): void {
+    this.#asked = true;
+    if (isBackupError(this.#call.signal.reason, 'ERR_LEASE_LOST')) this.#child.kill();
+    else void stopChild(this.#child, GRACE_MS);
+  }
+
+  async #follow(): Promise<TransferOutcome> {
+    this.#child.stdout.resume();
+    for await (const line of readLog(this.#child.stderr)) this.#take(line);
+    const end = await this.#child.ended;
+    const fatal = this.#fatal(end);
+    for (const [path, { code, message }] of this.#failures.files) {
+      this.events.push({ type: 'file_failed', path, code, message });
+    }
+    this.events.end();
+    return {
+      failed: this.#failures.files,
+      fatal: fatal === null ? null : { code: fatal.code, message: fatal.message },
+      exitCode: end.exitCode,
+      stopped: this.#asked,
+    };
+  }
+
+  #fatal(end: ChildEnd): Failure | null {
+    if (this.#givenUp !== null) return this.#givenUp;
+    return this.#asked ? null : this.#failures.verdict(end, this.#call.paths?.length ?? null);
+  }
+
+  #take(line: LogLine): void {
+    if (this.#rc.address === null) this.#findAddress(line);
+    if (line.stats !== null) this.#progress(line.stats);
+    else this.#failures.take(line);
+    if (this.#failures.inRow >= HOPELESS) this.#giveUp(this.#failures.repeated);
+  }
+
+  #progress(stats: LoggedStats): void {
+    const { checks, ...progress } = stats;
+    const now = performance.now();
+    const what = `${stats.bytes} ${stats.files} ${checks} ${stats.errors} ${stats.transferring.join('\n')}`;
+    // Bytes of files that then fail to arrive are counted too: only files tell success.
+    if (stats.files > this.#arrived) this.#failures.succeeded();
+    this.#arrived = stats.files;
+    if (what !== this.#moved.what) {
+      this.#moved = { what, at: now };
+    } else if (now - this.#moved.at > (this.#call.stallMs ?? STALL_MS)) {
+      this.#giveUp({ code: 'ERR_NETWORK', message: 'Nothing moved any more.', whole: true });
+    }
+    this.events.push({ type: 'progress', progress });
+  }
+
+  #giveUp(failure: Failure | null): void {
+    if (this.#givenUp !== null || failure === null) return;
+    this.#givenUp = failure;
+    void stopChild(this.#child, GRACE_MS);
+  }
+
+  #findAddress(line: LogLine): void {
+    const address = /Serving remote control on (http:\/\/\S+)/.exec(line.message)?.[1];
+    if (address === undefined) return;
+    this.#rc.address = address;
+    // A limit that was set before there was anybody to tell.
+    if (this.#bandwidth !== this.#call.bandwidth) this.#sendBandwidth(address).catch(() => undefined);
+  }
+
+  async #sendBandwidth(address: string): Promise<void> {
+    const { user, password } = this.#rc;
+    const answer = await fetch(new URL('core/bwlimit', address), {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`,
+      },
+      body: JSON.stringify({ rate: this.#bandwidth > 0 ? rateOf(this.#bandwidth) : 'off' }),
+      signal: AbortSignal.timeout(5_000),
+    }).catch(() => null);
+    // It may have ended meanwhile: then nothing is left to be limited.
+    if (answer === null || answer.ok) return;
+    throw new Error(`rclone refused the bandwidth limit: HTTP ${answer.status}`);
+  }
+}
+
+function rateOf(bytesPerSecond: number): string {
+  return `${Math.max(1, Math.round(bytesPerSecond))}B`;
 }

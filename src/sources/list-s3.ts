@@ -1,0 +1,161 @@
+import { BackupError, isBackupError } from '../errors/backup-error.ts';
+import type { ErrorCode } from '../errors/catalogue.ts';
+import { isPath, nativeNameOfPath, pathOfNativeName } from '../layout/encoding.ts';
+import type { ListingOutcome, SourceFile, SourceListing } from '../engines/port.ts';
+import type { ObjectStore, StoredObject } from '../storage/port.ts';
+import { openS3Store } from '../storage/s3.ts';
+import type { S3Origin } from './source-type.ts';
+
+const LOOKS_AT_ONCE = 24;
+/** Keys of one answer to a listing. */
+const PAGE = 1_000;
+
+/**
+ * Lists a whole S3 source by the same client that reads destinations: one request a thousand objects. rclone's own listing asks for the
+ * MD5 of each object that came by a multipart upload with a request of its own, one after the other; here such objects have no hash.
+ *
+ * Folder markers (empty objects whose key ends in a slash) are left out: folders are not kept. Keys with empty parts (`a//b`, `/a`)
+ * can be no paths; they are named in the outcome.
+ */
+export function listS3(origin: S3Origin, options: { signal: AbortSignal }): SourceListing {
+  const skipped: ListingOutcome['skipped'][number][] = [];
+  let settle: (outcome: ListingOutcome) => void = () => {};
+  let fail: (error: unknown) => void = () => {};
+  const outcome = new Promise<ListingOutcome>((resolve, reject) => {
+    settle = resolve;
+    fail = reject;
+  });
+  outcome.catch(() => undefined);
+  async function* files(): AsyncGenerator<SourceFile> {
+    try {
+      for await (const object of openS3Store(origin.access).list(origin.prefix, options)) {
+        const name = object.key.slice(origin.prefix.length);
+        if (name === '' || (name.endsWith('/') && object.size === 0)) continue;
+        const path = pathOfNativeName(name);
+        if (isPath(path)) yield sourceFile(path, object);
+        else skipped.push({ path, reason: 'bad_name' });
+      }
+      settle({ complete: true, unreadable: [], skipped });
+    } catch (error) {
+      const told = options.signal.aborted ? options.signal.reason : sourceError(error);
+      fail(told);
+      throw told;
+    }
+  }
+  return { files: files(), outcome };
+}
+
+/**
+ * What an S3 source says of these files now, in the very form of its listing. Where they lie close together whole pages are read,
+ * otherwise one is asked for at a time.
+ * @param total how many objects the source holds, as far as it is known
+ */
+export async function lookS3(
+  origin: S3Origin,
+  paths: readonly string[],
+  options: { signal: AbortSignal; total: number | null },
+): Promise<Map<string, SourceFile>> {
+  const { signal } = options;
+  const look = new S3Look(openS3Store(origin.access), origin.prefix, signal);
+  const byKey = new Map(paths.map((path) => [origin.prefix + nativeNameOfPath(path).toString('utf8'), path]));
+  const dense = options.total !== null && (byKey.size / options.total) * PAGE >= 4;
+  try {
+    if (dense) await look.byPages(byKey);
+    // A store that does not list in the order of bytes leaves some unseen; asked for by name they are found, or missing indeed.
+    await look.singly(byKey);
+    return look.found;
+  } catch (error) {
+    throw signal.aborted ? signal.reason : sourceError(error);
+  }
+}
+
+class S3Look {
+  readonly found = new Map<string, SourceFile>();
+  readonly #store: ObjectStore;
+  readonly #prefix: string;
+  readonly #signal: AbortSignal;
+
+  constructor(store: ObjectStore, prefix: string, signal: AbortSignal) {
+    this.#store = store;
+    this.#prefix = prefix;
+    this.#signal = signal;
+  }
+
+  /** Reads the listing from the first wanted key to the last one, in several stretches at once. */
+  async byPages(wanted: ReadonlyMap<string, string>): Promise<void> {
+    const keys = [...wanted.keys()].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+    const length = Math.max(PAGE, Math.ceil(keys.length / LOOKS_AT_ONCE));
+    const stretches: string[][] = [];
+    for (let start = 0; start < keys.length; start += length) stretches.push(keys.slice(start, start + length));
+    await inParallel(stretches, async (stretch) => {
+      const last = Buffer.from(stretch.at(-1) ?? '');
+      const first = stretch[0] ?? '';
+      // The listing begins after a key: after the beginning of the first one, which is smaller than it.
+      const startAfter = [...first].slice(0, -1).join('');
+      for await (const object of this.#store.list(this.#prefix, { signal: this.#signal, startAfter })) {
+        this.#take(object, wanted);
+        if (Buffer.compare(Buffer.from(object.key), last) >= 0) return;
+      }
+    });
+  }
+
+  async singly(wanted: ReadonlyMap<string, string>): Promise<void> {
+    const missing = [...wanted].filter(([, path]) => !this.found.has(path));
+    await inParallel(missing, async ([key]) => {
+      for await (const object of this.#store.list(key, { signal: this.#signal })) {
+        this.#take(object, wanted);
+        // Of all keys that begin so, the shortest comes first.
+        return;
+      }
+    });
+  }
+
+  #take(object: StoredObject, wanted: ReadonlyMap<string, string>): void {
+    const path = wanted.get(object.key);
+    if (path !== undefined) this.found.set(path, sourceFile(path, object));
+  }
+}
+
+async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const waiting = items.values();
+  const next = async (): Promise<void> => {
+    for (const item of waiting) await work(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(LOOKS_AT_ONCE, items.length) }, next));
+}
+
+function sourceFile(path: string, { size, md5, lastModified }: StoredObject): SourceFile {
+  const mtime = Number.isNaN(lastModified) ? '1970-01-01T00:00:00Z' : shortTime(lastModified);
+  return { path, size, mtime, hash: md5 === null ? null : `md5:${md5}` };
+}
+
+/** Milliseconds only where there are some: `2026-01-31T02:00:00Z`, `2026-01-31T02:00:00.5Z`. */
+function shortTime(epochMs: number): string {
+  return new Date(epochMs).toISOString().replace(/\.?0+Z$/, 'Z');
+}
+
+const CODES: Partial<Record<ErrorCode, ErrorCode>> = {
+  ERR_DEST_AUTH: 'ERR_S3_AUTH',
+  ERR_DEST_BUCKET_NOT_FOUND: 'ERR_S3_BUCKET_NOT_FOUND',
+  ERR_DEST_REFUSED: 'ERR_SOURCE_LISTING',
+};
+
+/** The storage client speaks of destinations; here the same failure is one of the source. */
+export function sourceError(error: unknown): unknown {
+  if (!isBackupError(error)) return error;
+  const { reason } = error.details;
+  const code = error.code === 'ERR_S3_PREFLIGHT_NETWORK' ? networkCode(reason) : deniedCode(error.code, reason);
+  return new BackupError(code, undefined, { cause: error, details: error.details });
+}
+
+function deniedCode(code: ErrorCode, reason: unknown): ErrorCode {
+  if (code === 'ERR_DEST_AUTH' && reason === 'AccessDenied') return 'ERR_PERMISSION';
+  // The bucket lies in another region than the settings say.
+  if (reason === 'PermanentRedirect' || reason === 'AuthorizationHeaderMalformed') return 'ERR_S3_BUCKET_NOT_FOUND';
+  return CODES[code] ?? code;
+}
+
+function networkCode(reason: unknown): ErrorCode {
+  if (reason === 'ENOTFOUND' || reason === 'EAI_AGAIN') return 'ERR_HOST_UNKNOWN';
+  return reason === 'ECONNREFUSED' ? 'ERR_CONNECTION_REFUSED' : 'ERR_NETWORK';
+}
