@@ -1,12 +1,12 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { ADA, ADMIN, GRACE } from '../../src/host/demo/seed.ts';
+import type { Browser } from 'playwright-core';
 import { startDemo, type Demo } from '../../src/host/demo/start.ts';
 import { barriersOf } from './accessibility.ts';
-import { complaintsOf, launchChromium } from './chromium.ts';
+import { launchChromium } from './chromium.ts';
+import { idIn, sftpAddress, signIn, tabTo, typeInto, type Visitor, type Who } from './visitor.ts';
 
 /**
  * The pages as customers meet them: the demo's billing portal, a real worker, rclone's S3 and SFTP servers, Chromium.
@@ -36,53 +36,8 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 }, MINUTE);
 
-interface Visitor {
-  readonly page: Page;
-  readonly context: BrowserContext;
-  readonly complaints: string[];
-}
-
-type Who = 'ada' | 'grace' | 'admin';
-const names: Readonly<Record<Who, string>> = { ada: ADA, grace: GRACE, admin: ADMIN };
-
-/** A browser of its own in which this person has signed in at the host's sign-in page, led there by ours. */
-async function visitor(
-  who: Who,
-  options: { scheme?: 'light' | 'dark'; width?: number; javaScript?: boolean } = {},
-): Promise<Visitor> {
-  const context = await browser.newContext({
-    colorScheme: options.scheme ?? 'light',
-    viewport: { width: options.width ?? 1280, height: 900 },
-    javaScriptEnabled: options.javaScript ?? true,
-    reducedMotion: 'reduce',
-  });
-  const page = await context.newPage();
-  const complaints = complaintsOf(page);
-  await page.goto(who === 'admin' ? `${demo.address}/admin` : demo.address);
-  await page.fill('#user', names[who]);
-  await page.fill('#password', demo.secrets.passwords[who]);
-  await page.keyboard.press('Enter');
-  await page.waitForURL(`${demo.address}/**`);
-  return { page, context, complaints };
-}
-
-const idIn = (page: Page, kind: 'jobs' | 'runs'): string =>
-  new RegExp(`/${kind}/([0-9a-f-]{36})`).exec(page.url())?.[1] ?? '';
-
-/** Tab until the element has the focus: only what a keyboard reaches is reached. */
-async function tabTo(page: Page, selector: string): Promise<void> {
-  for (let steps = 0; steps < 80; steps += 1) {
-    if (await page.evaluate(`document.activeElement.matches(${JSON.stringify(selector)})`)) return;
-    await page.keyboard.press('Tab');
-  }
-  throw new Error(`the tab key does not lead to ${selector}`);
-}
-
-async function typeInto(page: Page, selector: string, text: string): Promise<void> {
-  await tabTo(page, selector);
-  await page.keyboard.press('Control+A');
-  await page.keyboard.type(text);
-}
+const visitor = async (who: Who, options: Parameters<typeof signIn>[3] = {}): Promise<Visitor> =>
+  await signIn(browser, demo, who, options);
 
 describe('a customer in the portal', () => {
   it(
@@ -99,7 +54,7 @@ describe('a customer in the portal', () => {
       await page.keyboard.press('ArrowRight');
       expect(await page.isVisible('#f-sftp_host')).toBe(true);
       expect(await page.isVisible('#f-s3_endpoint')).toBe(false);
-      const sftp = await sftpAddress();
+      const sftp = await sftpAddress(demo);
       await typeInto(page, '#f-sftp_host', sftp.host);
       await typeInto(page, '#f-sftp_port', String(sftp.port));
       await typeInto(page, '#f-sftp_user', demo.secrets.sftp.user);
@@ -232,6 +187,88 @@ describe('a customer in the portal', () => {
   );
 });
 
+describe('what only the customer can decide', () => {
+  it(
+    'whether a new host key is the right one: both are shown, and one click accepts it',
+    async () => {
+      const { page, context, complaints } = await visitor('ada');
+      const office = demo.jobs.office ?? '';
+      const seen = `ssh-ed25519 ${Buffer.from('another key of the same server').toString('base64')}`;
+      await demo.database
+        .knex('s3_cloudbackup_jobs')
+        .where({ uuid: office })
+        .update({
+          source_host_key: `ssh-ed25519 ${Buffer.from('the key that was pinned').toString('base64')}`,
+          source_host_key_seen: seen,
+        });
+      await page.goto(`${demo.address}/jobs/${office}`);
+      const banner = page.locator('section.banner', { hasText: 'another host key' });
+      expect(await banner.locator('code').allTextContents()).toEqual([
+        expect.stringMatching(/^SHA256:/),
+        expect.stringMatching(/^SHA256:/),
+      ]);
+      await banner.locator('text=Accept new key').click();
+      await banner.waitFor({ state: 'detached' });
+      const row: unknown = await demo.database
+        .knex('s3_cloudbackup_jobs')
+        .where({ uuid: office })
+        .first('source_host_key');
+      expect(row).toEqual({ source_host_key: seen });
+      await demo.database.knex('s3_cloudbackup_jobs').where({ uuid: office }).update({ source_host_key: null });
+      expect(complaints).toEqual([]);
+      await context.close();
+    },
+    MINUTE,
+  );
+
+  it(
+    'whether unusual changes are all right: a banner stays until somebody releases it',
+    async () => {
+      const { page, context, complaints } = await visitor('ada');
+      const shop = demo.jobs.shop ?? '';
+      await demo.database
+        .knex('s3_cloudbackup_jobs')
+        .where({ uuid: shop })
+        .update({ frozen_at: demo.database.now(), frozen_reason: 'brake' });
+      await page.goto(`${demo.address}/jobs/${shop}`);
+      const banner = page.locator('section.banner', { hasText: 'unusual share' });
+      await banner.getByRole('button', { name: 'Release' }).click();
+      await banner.waitFor({ state: 'detached' });
+      expect(complaints).toEqual([]);
+      await context.close();
+    },
+    MINUTE,
+  );
+
+  it(
+    'whether an empty source is meant: the run fails without writing, and can be run anyway once',
+    async () => {
+      const { page, context, complaints } = await visitor('ada');
+      await mkdir(demo.folder.path('sources', 'sftp', 'empty'));
+      const sftp = await sftpAddress(demo);
+      await page.goto(`${demo.address}/jobs/new?source=sftp`);
+      await page.fill('#f-sftp_host', sftp.host);
+      await page.fill('#f-sftp_port', String(sftp.port));
+      await page.fill('#f-sftp_user', demo.secrets.sftp.user);
+      await page.fill('#f-sftp_pass', demo.secrets.sftp.password);
+      await page.fill('#f-sftp_path', 'empty');
+      await page.fill('#f-name', 'Nothing there');
+      await page.check('input[value="manual"]');
+      await page.click('text=Create job');
+      await page.waitForURL(/\/jobs\/[0-9a-f-]{36}$/);
+      await page.click('text=Run now');
+      await page.waitForURL(/\/runs\//);
+      await page.waitForSelector('#live .state.is-failed', { timeout: MINUTE });
+      expect(await page.textContent('.banner.is-failed')).toContain('ERR_SOURCE_EMPTY');
+      await page.getByRole('button', { name: 'Run anyway once' }).click();
+      await page.waitForSelector('#live .state:is(.is-good, .is-warning)', { timeout: MINUTE });
+      expect(complaints).toEqual([]);
+      await context.close();
+    },
+    2 * MINUTE,
+  );
+});
+
 describe('the other customer', () => {
   it(
     'sees nothing of it: not in lists, not at its addresses, not through the API',
@@ -344,9 +381,3 @@ describe('every page', () => {
     MINUTE,
   );
 });
-
-/** Where the demo's SFTP source answers: its own job of it knows. */
-async function sftpAddress(): Promise<{ host: string; port: number }> {
-  const { source } = await demo.client.jobs.get(demo.jobs.office ?? '');
-  return { host: String(source.config['host']), port: Number(source.config['port']) };
-}
