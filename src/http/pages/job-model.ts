@@ -2,7 +2,7 @@ import type { JobCard, JobView, SourceView } from '../../protocol/job.ts';
 import type { RunView } from '../../protocol/run.ts';
 import { safetyOf, type Safety } from './safety.ts';
 import { stripOf, type Strip } from './strip.ts';
-import { destinationText, percentOf, sourceKind } from './words.ts';
+import { dateIn, destinationText, percentOf, sourceKind } from './words.ts';
 
 /** What a card, and the head of a job's page, show. */
 export interface JobModel {
@@ -66,9 +66,4 @@ function activeRun(run: Omit<RunView, 'point'>): JobModel['active'] {
           ? 'Running'
           : `Running, ${percent} % copied`;
   return { id: run.run_id, words, percent: percent === null ? null : Math.min(percent, 99) };
-}
-
-/** `2025-11-04`. */
-function dateIn(at: number, timezone: string): string {
-  return new Intl.DateTimeFormat('en-CA', { timeZone: timezone }).format(at);
 }

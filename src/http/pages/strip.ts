@@ -54,8 +54,13 @@ function runsText(day: StripDay): string {
   return `, ${(day.runs['success'] ?? 0).toLocaleString('en')} of ${counted(total, 'run')} good`;
 }
 
+const dayFormat = new Intl.DateTimeFormat('en-GB', {
+  weekday: 'short',
+  day: 'numeric',
+  month: 'short',
+  timeZone: 'UTC',
+});
+
 function dayName(date: string): string {
-  return new Intl.DateTimeFormat('en-GB', { weekday: 'short', day: 'numeric', month: 'short', timeZone: 'UTC' })
-    .format(Date.parse(`${date}T12:00:00Z`))
-    .replace(',', '');
+  return dayFormat.format(Date.parse(`${date}T12:00:00Z`)).replace(',', '');
 }
