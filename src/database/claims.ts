@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Knex } from 'knex';
 import { ownedStatuses, type RunKind } from '../runs/state.ts';
-import type { Database } from './connect.ts';
+import type { Database, Executor } from './connect.ts';
 import { passGates } from './gates.ts';
 
 export interface ClaimLimits {
@@ -89,39 +89,40 @@ export function dueRuns(database: Database, executor: Knex | Knex.Transaction): 
     .where((due) => void due.whereNull('not_before').orWhere('not_before', '<=', database.now()));
 }
 
-/** Everything that a choice depends on, in one answer: active runs and oldest queued run by client, this worker's runs, limits. */
-export function claimSituation(
-  database: Database,
-  executor: Knex | Knex.Transaction,
-  workerUuid: string,
-): Knex.QueryBuilder {
-  const runs = (): Knex.QueryBuilder => executor('s3_cloudbackup_runs');
-  const raw = (sql: string): Knex.Raw => executor.raw(sql);
-  return runs()
-    .whereIn('status', [...ownedStatuses])
-    .whereNull('agent_uuid')
-    .groupBy('client_id')
-    .select(raw(`'active' AS what`), 'client_id', raw('COUNT(*) AS n'))
-    .unionAll([
-      dueRuns(database, executor)
-        .groupBy('client_id')
-        .select(raw(`'queued' AS what`), 'client_id', raw('MIN(id) AS n')),
-      runs()
-        .where('worker_uuid', workerUuid)
-        .whereIn('status', [...ownedStatuses])
-        .select(raw(`'mine' AS what`), raw('0 AS client_id'), raw('COUNT(*) AS n')),
-      executor('s3_cloudbackup_settings')
-        .where('per_client_max_concurrent_jobs', '>=', 0)
-        .select(raw(`'limit' AS what`), 'client_id', raw('per_client_max_concurrent_jobs AS n')),
-    ]);
+/**
+ * Everything that a choice depends on, in one answer: active runs and oldest queued run by client, this worker's runs, limits. Written
+ * out, because knex puts the GROUP BY of a union's first part behind its last one.
+ */
+export function claimSituation(database: Database, executor: Executor, workerUuid: string): Knex.Raw {
+  const owned = ownedStatuses.map((status) => `'${status}'`).join(', ');
+  return executor.raw(
+    `SELECT 'active' AS what, client_id, COUNT(*) AS n FROM s3_cloudbackup_runs
+       WHERE status IN (${owned}) AND agent_uuid IS NULL GROUP BY client_id
+     UNION ALL
+     SELECT 'queued', client_id, MIN(id) FROM s3_cloudbackup_runs
+       WHERE status = 'queued' AND agent_uuid IS NULL AND (not_before IS NULL OR not_before <= ?) GROUP BY client_id
+     UNION ALL
+     SELECT 'mine', 0, COUNT(*) FROM s3_cloudbackup_runs WHERE worker_uuid = ? AND status IN (${owned})
+     UNION ALL
+     SELECT 'limit', client_id, per_client_max_concurrent_jobs FROM s3_cloudbackup_settings
+       WHERE per_client_max_concurrent_jobs >= 0`,
+    [database.now(), workerUuid],
+  );
+}
+
+interface Situation {
+  readonly what: 'active' | 'queued' | 'mine' | 'limit';
+  readonly client_id: number;
+  readonly n: number;
+}
+
+async function readSituation(database: Database, trx: Knex.Transaction, workerUuid: string): Promise<Situation[]> {
+  const answer = (await claimSituation(database, trx, workerUuid)) as Situation[] | [Situation[]];
+  return database.dialect === 'mysql' ? (answer as [Situation[]])[0] : (answer as Situation[]);
 }
 
 async function choose(database: Database, trx: Knex.Transaction, request: ClaimRequest): Promise<Head[]> {
-  const rows = (await claimSituation(database, trx, request.worker.uuid)) as {
-    what: string;
-    client_id: number;
-    n: number;
-  }[];
+  const rows = await readSituation(database, trx, request.worker.uuid);
   const active = new Map<number, number>();
   const limits = new Map<number, number>();
   let heads: Head[] = [];

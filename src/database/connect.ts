@@ -112,7 +112,7 @@ function wrap(knex: Knex, dialect: Dialect, owned: boolean): Database {
   const now = (offsetMs = 0): Knex.Raw =>
     dialect === 'sqlite'
       ? knex.raw(`strftime('%Y-%m-%d %H:%M:%f', 'now', ?)`, [`${(offsetMs / 1000).toFixed(3)} seconds`])
-      : knex.raw(`LEFT(CAST(TIMESTAMPADD(MICROSECOND, ?, UTC_TIMESTAMP(6)) AS CHAR), 23)`, [
+      : knex.raw(`CONVERT(LEFT(CAST(TIMESTAMPADD(MICROSECOND, ?, UTC_TIMESTAMP(6)) AS CHAR), 23) USING ascii)`, [
           Math.round(offsetMs * 1000),
         ]);
   return {

@@ -87,6 +87,20 @@ describeOnBoth('claims', (current) => {
     expect(more).toHaveLength(2);
   });
 
+  it('count the runs of each client by itself, over many claims', async () => {
+    const { database } = current();
+    await queueFor(
+      database,
+      Array.from({ length: 12 }, (_, index) => (index < 8 ? 1 : 2)),
+    );
+    const taken: number[] = [];
+    for (let index = 0; index < 12; index += 1) {
+      const run = await claimOne(database, { limits: { global: null, perClient: 3 } });
+      if (run) taken.push(run.clientId);
+    }
+    expect(taken).toEqual([1, 2, 1, 2, 1, 2]);
+  });
+
   it('obey the limit that the operator set for one client', async () => {
     const { database } = current();
     await queueFor(database, [1, 1, 1, 2]);
