@@ -40,7 +40,8 @@ export async function planBackup(
   const compared = new SpillList<PlanItem>(space);
   const wanted = new Map<string, Entry | null>();
   for await (const decision of compare(source.files, base ?? nothing(), source.isUnread)) {
-    await compared.add(decision);
+    const spilling = compared.add(decision);
+    if (spilling !== undefined) await spilling;
     const hash = base !== null && decision.kind === 'copy' ? decision.file.hash : null;
     if (hash !== null && wanted.size < MOVE_CANDIDATES) wanted.set(hash, null);
   }

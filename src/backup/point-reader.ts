@@ -57,30 +57,40 @@ export async function tryManifest(
 }
 
 /**
- * The entries of a point in order, streamed: `CHUNKS_AHEAD` chunks are on their way while one is read. `from` skips chunks that end
- * before that path.
- * @throws BackupError `ERR_MANIFEST_INVALID` for a chunk that is missing or altered.
+ * The entries of a point in order, streamed: `CHUNKS_AHEAD` chunks are on their way while one is read, the first ones from this call
+ * on, whenever the reading begins. `from` skips chunks that end before that path.
+ * @throws BackupError `ERR_MANIFEST_INVALID`, while reading, for a chunk that is missing or altered.
  */
-export async function* readEntries(source: PointSource, manifest: Manifest, from = ''): AsyncGenerator<Entry> {
+export function readEntries(source: PointSource, manifest: Manifest, from = ''): AsyncGenerator<Entry> {
   const chunks = manifest.chunks.filter((_, i) => {
     const next = manifest.chunks[i + 1];
     return next === undefined || compareUtf8(next.first_path, from) > 0;
   });
-  const pending: Promise<Entry[]>[] = [];
+  const fetched = chunks.slice(0, CHUNKS_AHEAD).map((chunk) => fetchAhead(source.bucket, chunk));
+  return entriesOf(source, chunks, fetched);
+}
+
+async function* entriesOf(
+  source: PointSource,
+  chunks: readonly ChunkRef[],
+  fetched: Promise<Entry[]>[],
+): AsyncGenerator<Entry> {
   let lastPath = '';
-  for (let i = 0; i < chunks.length; i += 1) {
-    while (pending.length < CHUNKS_AHEAD && i + pending.length < chunks.length) {
-      const fetched = fetchChunk(source.bucket, chunks[i + pending.length] as ChunkRef);
-      // Its error is thrown when its turn comes; until then it must not count as unhandled.
-      fetched.catch(() => undefined);
-      pending.push(fetched);
-    }
-    const entries = await (pending.shift() as Promise<Entry[]>);
-    if (compareUtf8(lastPath, entries[0]?.path ?? '') >= 0)
-      throw invalid((chunks[i] as ChunkRef).key, 'it overlaps the one before');
+  for (const [i, chunk] of chunks.entries()) {
+    const entries = await (fetched.shift() as Promise<Entry[]>);
+    const next = chunks[i + CHUNKS_AHEAD];
+    if (next !== undefined) fetched.push(fetchAhead(source.bucket, next));
+    if (compareUtf8(lastPath, entries[0]?.path ?? '') >= 0) throw invalid(chunk.key, 'it overlaps the one before');
     lastPath = entries.at(-1)?.path ?? '';
     yield* entries;
   }
+}
+
+/** Its error is thrown when its turn comes; until then it must not count as unhandled. */
+function fetchAhead(bucket: JobBucket, ref: ChunkRef): Promise<Entry[]> {
+  const fetched = fetchChunk(bucket, ref);
+  fetched.catch(() => undefined);
+  return fetched;
 }
 
 async function fetchChunk(bucket: JobBucket, ref: ChunkRef): Promise<Entry[]> {

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { BackupError, isBackupError } from '../errors/backup-error.ts';
 import { brakesHold } from '../layout/brakes.ts';
+import type { Entry } from '../layout/types.ts';
 import { okKey } from '../layout/keys.ts';
 import { listArrivals, type Arrival } from './arrivals.ts';
 import { claimPrefix, type ClaimedPrefix } from './claim-prefix.ts';
@@ -17,7 +18,7 @@ import {
 } from './events.ts';
 import { JobBucket } from './job-bucket.ts';
 import type { TransferProgress } from '../engines/port.ts';
-import type { BackupEvent, CommitRequest, Freeze, HeldPoints, RunPhase } from './ledger.ts';
+import type { BackupEvent, CommitRequest, Freeze, HeldPoints, PointView, RunPhase } from './ledger.ts';
 import { OwnerGuard } from './owner-marker.ts';
 import { planBackup, type BackupPlan } from './plan.ts';
 import { openManifest, readEntries, type OpenManifest, type PointSource } from './point-reader.ts';
@@ -44,6 +45,11 @@ export async function runBackup(context: BackupContext): Promise<BackupResult> {
     stop.abort(new BackupError('ERR_CANCELLED'));
     await context.ledger.releaseHolds().catch(() => undefined);
   }
+}
+
+/** The point that the run is compared with; its entries can be read once. */
+interface Base extends OpenManifest {
+  readonly entries: AsyncGenerator<Entry>;
 }
 
 class BackupRun {
@@ -79,12 +85,18 @@ class BackupRun {
     if (claimed.kind === 'rolled_forward')
       return await this.#commit({ ...claimed.commit, events: freezeEvents(claimed.commit.freeze) }, true);
     const held = await this.#whenReachable(() => this.#context.ledger.takeHolds());
-    const base = held.base === null ? null : await openManifest(this.#points, held.base, held.base.manifestSha256);
+    const base = held.base === null ? null : await this.#openBase(held.base);
     this.#phase('listing');
     const source = await listing;
     this.#report(listingEvents(source));
     requireFiles(source, this.#context.run.allowEmptySource);
     return await this.#backUp(source, base, held, claimed);
+  }
+
+  /** Its first chunks are fetched while the source is still being listed. */
+  async #openBase(point: PointView): Promise<Base> {
+    const opened = await openManifest(this.#points, point, point.manifestSha256);
+    return { ...opened, entries: readEntries(this.#points, opened.manifest) };
   }
 
   async #list(): Promise<ListedSource> {
@@ -102,13 +114,12 @@ class BackupRun {
 
   async #backUp(
     source: ListedSource,
-    base: OpenManifest | null,
+    base: Base | null,
     held: HeldPoints,
     claimed: Extract<ClaimedPrefix, { kind: 'ready' }>,
   ): Promise<BackupResult> {
     this.#phase('comparing');
-    const entries = base === null ? null : readEntries(this.#points, base.manifest);
-    const plan = await planBackup(source, entries, this.#space);
+    const plan = await planBackup(source, base?.entries ?? null, this.#space);
     this.#report([comparedEvent(plan)]);
     const freeze = await this.#freeze(source, plan, base, held);
     if (claimed.unmarked) {

@@ -38,10 +38,10 @@ export class SpillList<T> implements Replayable<T> {
     return this.#count;
   }
 
-  async add(item: T): Promise<void> {
-    this.#memory.push(item);
+  /** A promise only when there is something to wait for: lists of a hundred thousand items are filled one by one. */
+  add(item: T): Promise<void> | undefined {
     this.#count += 1;
-    if (this.#memory.length >= this.#space.memoryItems) await this.#spill();
+    return this.#memory.push(item) >= this.#space.memoryItems ? this.#spill() : undefined;
   }
 
   /** To be called once, after the last item. */

@@ -105,8 +105,12 @@ export async function* finalEntries(
   const arrivals = new PathCursor(evidence.arrivals);
   try {
     for await (const item of evidence.plan.items) {
-      const entry = await finalEntry(context, item, { ...evidence, arrivals }, tally);
-      if (entry === null) continue;
+      if (item.kind === 'deleted') continue;
+      // Most entries need no waiting, and there may be millions of them.
+      const entry =
+        item.kind === 'copy'
+          ? await copiedEntry(context, item, { ...evidence, arrivals }, tally)
+          : keptEntry(item, tally);
       tally.add(entry);
       yield entry;
     }
@@ -116,36 +120,27 @@ export async function* finalEntries(
   }
 }
 
-async function finalEntry(
+function keptEntry(item: Exclude<PlanItem, { kind: 'copy' | 'deleted' }>, tally: PointTally): Entry {
+  if (item.kind !== 'carried') return item.entry;
+  return standIn(item.base, { file: null, code: 'FOLDER_UNREADABLE' }, tally);
+}
+
+async function copiedEntry(
   context: BackupContext,
-  item: PlanItem,
+  { file, base }: Extract<PlanItem, { kind: 'copy' }>,
   evidence: Omit<Evidence, 'arrivals'> & { arrivals: PathCursor<Arrival> },
   tally: PointTally,
-): Promise<Entry | null> {
-  switch (item.kind) {
-    case 'deleted':
-      return null;
-    case 'unchanged':
-    case 'moved':
-      return item.entry;
-    case 'carried':
-      return standIn(item.base, { file: null, code: 'FOLDER_UNREADABLE' }, tally);
-    case 'copy': {
-      const { file, base } = item;
-      const arrived = (await evidence.arrivals.at(file.path))[0] ?? null;
-      const code = keyTooLong(context, file.path)
-        ? 'ERR_KEY_TOO_LONG'
-        : await problemOf(file, arrived, evidence.again, evidence.failed);
-      if (code !== null || arrived === null) {
-        return standIn(base, { file, code: code ?? 'FILE_NOT_ARRIVED' }, tally);
-      }
-      tally.filesCopied += 1;
-      tally.bytesCopied += arrived.size;
-      const { path, mtime } = file;
-      const key = fileKey(context.run.uuid, context.run.claim, path);
-      return { path, size: arrived.size, mtime, hash: arrived.hash, key, state: 'stored' };
-    }
-  }
+): Promise<Entry> {
+  const arrived = (await evidence.arrivals.at(file.path))[0] ?? null;
+  const code = keyTooLong(context, file.path)
+    ? 'ERR_KEY_TOO_LONG'
+    : await problemOf(file, arrived, evidence.again, evidence.failed);
+  if (code !== null || arrived === null) return standIn(base, { file, code: code ?? 'FILE_NOT_ARRIVED' }, tally);
+  tally.filesCopied += 1;
+  tally.bytesCopied += arrived.size;
+  const { path, mtime } = file;
+  const key = fileKey(context.run.uuid, context.run.claim, path);
+  return { path, size: arrived.size, mtime, hash: arrived.hash, key, state: 'stored' };
 }
 
 async function problemOf(
