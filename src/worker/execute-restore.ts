@@ -73,6 +73,7 @@ export async function executeRestore(scope: RunScope): Promise<void> {
       fromPrefix: point.prefix,
       bulk,
       mayContinue: active.run.claim > 1,
+      sameBucket: from.endpoint === to.endpoint && from.bucket === to.bucket && from.accessKey === to.accessKey,
     }),
     space: { folder, memoryItems: 50_000 },
     signal: active.signal,
