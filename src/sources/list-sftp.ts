@@ -119,6 +119,10 @@ class Reconnecting {
     }
   }
 
+  throwIfAborted(): void {
+    this.#options.signal.throwIfAborted();
+  }
+
   async close(): Promise<void> {
     const session = await this.#session?.catch(() => null);
     session?.close();
@@ -162,6 +166,8 @@ class SftpWalk {
         else reading.set(read, this.#readSome(read));
         yield* files;
       }
+      // Stopped while the last of it was handed out: what was read already must not pass for a listing that was wanted.
+      this.#connection.throwIfAborted();
       const unreadable = this.#unreadable;
       this.#settle({ complete: unreadable.length === 0, unreadable, skipped: this.#skipped });
     } catch (error) {

@@ -265,6 +265,89 @@ describe('runs that must not succeed', () => {
     expect(filesBelow(join(world.folder, 'backups/stale'))).toEqual(before);
   }, 90_000);
 
+  it('find their way back by reindexing: what the bucket has lost goes, what it holds comes', async () => {
+    const job = await world.createJob({
+      name: 'reindexed',
+      source_path: 'ok',
+      dest_prefix: 'reindexed',
+      max_attempts: 1,
+    });
+    const kept = await world.backUp(job);
+    const forgotten = await world.backUp(job);
+    expect([kept.status, forgotten.status]).toEqual(['success', 'success']);
+    // As if an older copy of the database had been restored: it knows neither the second run nor its point.
+    const { id } = (await world.database
+      .knex('s3_cloudbackup_runs')
+      .where({ uuid: forgotten.run_id })
+      .select('id')
+      .first()) as { id: number };
+    await world.database.knex('s3_cloudbackup_restore_points').where({ run_id: id }).delete();
+    await world.database.knex('s3_cloudbackup_outbox').where({ run_id: id }).delete();
+    await world.database.knex('s3_cloudbackup_runs').where({ id }).delete();
+    expect(await world.backUp(job)).toMatchObject({ status: 'failed', problem: { code: 'ERR_INDEX_STALE' } });
+
+    const told = world.execute('reindex', [job]);
+    expect(told).toMatchObject({ status: 0 });
+    expect(told.stdout).toContain('2 restore points, 0 lost');
+    expect(await world.client.runs.get(forgotten.run_id)).toMatchObject({ status: 'success', point: { files: 1 } });
+    expect(await world.backUp(job)).toMatchObject({ status: 'success', objects_transferred: 0 });
+  }, 90_000);
+
+  it('take a prefix over when an operator adopts it, and only then', async () => {
+    const job = await world.createJob({ name: 'adopted', source_path: 'ok', dest_prefix: 'adopted', max_attempts: 1 });
+    expect((await world.backUp(job)).status).toBe('success');
+    const elsewhere = { CLOUD_BACKUP_INSTALLATION_NAME: 'another installation' };
+    expect(world.execute('adopt', [job], elsewhere).stdout).toContain('would be adopted');
+    expect(await world.backUp(job)).toMatchObject({ status: 'success' });
+    expect(world.execute('adopt', [job, '--yes'], elsewhere).stdout).toContain('installation integration');
+    expect(await world.backUp(job)).toMatchObject({ status: 'failed', problem: { code: 'ERR_DEST_NOT_OURS' } });
+    expect(world.execute('adopt', ['--all', '--yes']).status).toBe(0);
+    expect(await world.backUp(job)).toMatchObject({ status: 'success' });
+    expect(
+      await world.database
+        .knex('s3_cloudbackup_audit')
+        .where({ action: 'prefix.adopted', target_id: job })
+        .pluck('actor_kind'),
+    ).toEqual(['operator', 'operator']);
+  }, 90_000);
+
+  it('are given back whole: to a folder by an operator, to another prefix by the customer', async () => {
+    world.writeFiles('source', { 'given/a.txt': 'first', 'given/deep/b.txt': 'second', 'given/deep/li\nne': 'third' });
+    const job = await world.createJob({ name: 'given', source_path: 'given', dest_prefix: 'given', max_attempts: 1 });
+    const run = await world.backUp(job);
+    const target = join(world.runFolder, '../restored');
+    expect(world.execute('restore', ['--run', run.run_id, '--to', target])).toMatchObject({ status: 0 });
+    expect(filesBelow(target).sort()).toEqual(['a.txt', 'deep/b.txt', 'deep/li\u240ane'].sort());
+    expect(readFileSync(join(target, 'deep/b.txt'), 'utf8')).toBe('second');
+    expect(world.execute('restore', ['--run', run.run_id, '--to', target])).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('ERR_RESTORE_TARGET') as unknown as string,
+    });
+
+    const { runId } = await world.client.runs.restore({
+      pointId: run.point?.point_id ?? '',
+      bucketId: world.bucketId,
+      prefix: 'back/',
+      folder: 'deep',
+    });
+    expect(await world.waitForRun(runId)).toMatchObject({ status: 'success', objects_transferred: 2 });
+    expect(readFileSync(join(world.folder, 'backups/back/deep/b.txt'), 'utf8')).toBe('second');
+    expect(filesBelow(join(world.folder, 'backups/back'))).toHaveLength(2);
+  }, 90_000);
+
+  it('need nothing that the doctor does not look at', () => {
+    const well = world.execute('worker', ['--check']);
+    expect(well.stdout.split('\n').filter((line) => line.startsWith('FAIL'))).toEqual([]);
+    expect(well.status).toBe(0);
+    const ill = world.execute('worker', ['--check'], {
+      CLOUD_BACKUP_RCLONE_RUN_DIR: '/dev/null/runs',
+      CLOUD_BACKUP_ENCRYPTION_KEY: '',
+    });
+    expect(ill.status).toBe(1);
+    expect(ill.stdout).toMatch(/FAIL encryption key .*\n.*→ Set CLOUD_BACKUP_ENCRYPTION_KEY/);
+    expect(ill.stdout).toMatch(/FAIL run folder/);
+  });
+
   it('fail with a clear code when the stored credentials are damaged or sealed with an unknown key', async () => {
     const job = await world.createJob({ name: 'sealed', source_path: 'ok', max_attempts: 1 });
     for (const value of ['v2:00000000:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA', 'damaged']) {

@@ -1,6 +1,6 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -43,6 +43,12 @@ export interface World {
   readonly runFolder: string;
   /** Starts a backup and waits for its end. */
   backUp(jobId: string, options?: { allowEmpty?: boolean }): Promise<RunView>;
+  /** Runs one of bin/ with the worker's configuration, to its end. */
+  execute(
+    name: string,
+    args: readonly string[],
+    environment?: Readonly<Record<string, string>>,
+  ): { status: number | null; stdout: string; stderr: string };
   waitForRun(runId: string, until?: (run: RunView) => boolean): Promise<RunView>;
   stop(): Promise<void>;
 }
@@ -63,8 +69,8 @@ export async function startWorld(
   const { test, release } = await openTestDatabase(dialect);
   const { database } = test;
   const base = mkdtempSync(join(tmpdir(), 'e3-world-'));
-  // Files that a test writes straight into the folder are to be seen at once.
-  const s3 = await startRcloneS3({ flags: ['--dir-cache-time', '0s'] });
+  // Files that a test writes straight into the folder are to be seen soon (0s makes this server read its folders without end).
+  const s3 = await startRcloneS3({ flags: ['--dir-cache-time', '100ms'] });
   for (const bucket of ['backups', 'source', 'strangers']) mkdirSync(join(s3.folder, bucket));
   const access = s3.access('backups');
   await createHostTables(database.knex);
@@ -87,6 +93,7 @@ export async function startWorld(
     newId: () => v7(),
     clock: Date.now,
   };
+  const workerSettings = options.workerSettings ?? grantWorker(test);
   const services = clientServices(parts, client.clientId);
   const workers: WorkerProcess[] = [];
 
@@ -139,7 +146,7 @@ export async function startWorld(
       return jobId;
     },
     async startWorker(environment = {}) {
-      const worker = spawnWorker(options.workerSettings ?? test.settings, base, environment);
+      const worker = spawnWorker(workerSettings, base, environment);
       workers.push(worker);
       for (const end = Date.now() + 30_000; !worker.log().includes('worker started'); await delay(50)) {
         if (Date.now() > end || worker.child.exitCode !== null)
@@ -150,6 +157,13 @@ export async function startWorld(
     async backUp(jobId, given = {}) {
       const { runId } = await services.runs.start(jobId, given);
       return await waitForRun(runId);
+    },
+    execute(name, args, environment = {}) {
+      const { status, stdout, stderr } = spawnSync(process.execPath, [executable(name), ...args], {
+        env: workerEnvironment(workerSettings, base, environment),
+        encoding: 'utf8',
+      });
+      return { status, stdout, stderr };
     },
     waitForRun,
     workers: () => workers,
@@ -163,6 +177,22 @@ export async function startWorld(
       rmSync(base, { recursive: true, force: true });
     },
   };
+}
+
+/** Makes the worker's database user with the rights of deploy/mariadb-grants.sql and nothing else. SQLite has no users. */
+function grantWorker(test: TestDatabase): DatabaseSettings {
+  if (test.server === null || test.settings.driver !== 'mysql') return test.settings;
+  const statements = readFileSync(new URL('../../deploy/mariadb-grants.sql', import.meta.url), 'utf8');
+  const named = {
+    '<user>': 'e3worker',
+    '<worker host>': '%',
+    '<password>': 'worker-secret',
+    '<database>': test.settings.database,
+  };
+  test.server.admin(
+    Object.entries(named).reduce((sql, [placeholder, value]) => sql.replaceAll(placeholder, value), statements),
+  );
+  return { ...test.settings, username: 'e3worker', password: 'worker-secret' };
 }
 
 function isOver(run: RunView): boolean {
@@ -195,12 +225,16 @@ async function insertClient(
   return { clientId, bucketId: await insert('s3_buckets', { user_id: userId, name: bucket }) };
 }
 
-/** A real worker process. Leases are short, so that tests need not wait for minutes. */
-function spawnWorker(
+function executable(name: string): string {
+  return fileURLToPath(new URL(`../../bin/${name}.js`, import.meta.url));
+}
+
+/** Leases are short, so that tests need not wait for minutes. */
+function workerEnvironment(
   settings: DatabaseSettings,
   base: string,
   environment: Readonly<Record<string, string>>,
-): WorkerProcess {
+): Record<string, string> {
   const database: Record<string, string> =
     settings.driver === 'sqlite'
       ? { CLOUD_BACKUP_DATABASE_DRIVER: 'sqlite', CLOUD_BACKUP_DATABASE_FILENAME: settings.filename }
@@ -210,21 +244,31 @@ function spawnWorker(
           CLOUD_BACKUP_DATABASE_DATABASE: settings.database,
           CLOUD_BACKUP_DATABASE_USERNAME: settings.username,
           CLOUD_BACKUP_DATABASE_PASSWORD: settings.password,
+          CLOUD_BACKUP_HOST_SETTINGS_TABLE: 'e3_cloudbackup_worker_settings',
         };
-  const child = spawn(process.execPath, [fileURLToPath(new URL('../../bin/worker.js', import.meta.url))], {
-    env: {
-      PATH: process.env['PATH'] ?? '',
-      HOME: base,
-      CLOUD_BACKUP_ENCRYPTION_KEY: KEY,
-      CLOUD_BACKUP_WORKER_POLL_INTERVAL_SECONDS: '0.2',
-      CLOUD_BACKUP_WORKER_LEASE_SECONDS: '3',
-      CLOUD_BACKUP_WORKER_LEASE_MARGIN_SECONDS: '1',
-      CLOUD_BACKUP_RCLONE_RUN_DIR: join(base, 'runs'),
-      CLOUD_BACKUP_INSTALLATION_NAME: 'integration',
-      CLOUD_BACKUP_EGRESS_ALLOW: '127.0.0.1',
-      ...database,
-      ...environment,
-    },
+  return {
+    PATH: process.env['PATH'] ?? '',
+    HOME: base,
+    CLOUD_BACKUP_ENCRYPTION_KEY: KEY,
+    CLOUD_BACKUP_WORKER_POLL_INTERVAL_SECONDS: '0.2',
+    CLOUD_BACKUP_WORKER_LEASE_SECONDS: '3',
+    CLOUD_BACKUP_WORKER_LEASE_MARGIN_SECONDS: '1',
+    CLOUD_BACKUP_RCLONE_RUN_DIR: join(base, 'runs'),
+    CLOUD_BACKUP_INSTALLATION_NAME: 'integration',
+    CLOUD_BACKUP_EGRESS_ALLOW: '127.0.0.1',
+    ...database,
+    ...environment,
+  };
+}
+
+/** A real worker process. */
+function spawnWorker(
+  settings: DatabaseSettings,
+  base: string,
+  environment: Readonly<Record<string, string>>,
+): WorkerProcess {
+  const child = spawn(process.execPath, [executable('worker')], {
+    env: workerEnvironment(settings, base, environment),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let log = '';
