@@ -183,17 +183,15 @@ async function liveAWorkersLife(database: Database): Promise<void> {
         { usesAttempt: false },
       ),
   );
-  await database
-    .knex('s3_cloudbackup_run_commands')
-    .insert({
-      uuid: v7(),
-      client_id: 1,
-      lane: 'worker',
-      type: 'x',
-      status: 'pending',
-      expires_at: database.now(60_000),
-      created_at: database.now(),
-    });
+  await database.knex('s3_cloudbackup_run_commands').insert({
+    uuid: v7(),
+    client_id: 1,
+    lane: 'worker',
+    type: 'x',
+    status: 'pending',
+    expires_at: database.now(60_000),
+    created_at: database.now(),
+  });
   const command = await claimCommand(database, 10_000);
   await completeCommand(database, command!, { ok: true, result: {} });
   await expireCommands(database);
