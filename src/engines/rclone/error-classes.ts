@@ -105,7 +105,9 @@ export function classify(message: string, sides: Sides): Classified {
   // Without a bucket, a listing of S3 finds no folder.
   const missingBucket = found === 'not_found' && /directory not found/.test(message) && side !== 'sftp_source';
   const kind = missingBucket && side !== 'local' ? 'bucket_missing' : found;
-  return { code: codes[kind][side], whole: WHOLE.has(kind) };
+  // A customer's file may be forbidden by itself; our storage forbids a key or allows it.
+  const whole = WHOLE.has(kind) || (kind === 'permission' && side === 'storage');
+  return { code: codes[kind][side], whole };
 }
 
 const WRITES =
