@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { BackupError, isBackupError } from '../errors/backup-error.ts';
 import type { ErrorCode } from '../errors/catalogue.ts';
 import { isPath, nativeNameOfPath, pathOfNativeName } from '../layout/encoding.ts';
@@ -31,7 +32,7 @@ export function listS3(origin: S3Origin, options: { signal: AbortSignal }): Sour
       for await (const object of openS3Store(origin.access).list(origin.prefix, options)) {
         const name = object.key.slice(origin.prefix.length);
         if (name === '' || (name.endsWith('/') && object.size === 0)) continue;
-        const path = pathOfNativeName(name);
+        const path = pathOfNativeName(nameOfKey(name));
         if (isPath(path)) yield sourceFile(path, object);
         else skipped.push({ path, reason: 'bad_name' });
       }
@@ -57,7 +58,7 @@ export async function lookS3(
 ): Promise<Map<string, SourceFile>> {
   const { signal } = options;
   const look = new S3Look(openS3Store(origin.access), origin.prefix, signal);
-  const byKey = new Map(paths.map((path) => [origin.prefix + nativeNameOfPath(path).toString('utf8'), path]));
+  const byKey = new Map(paths.map((path) => [origin.prefix + keyOfName(nativeNameOfPath(path)), path]));
   const dense = options.total !== null && (byKey.size / options.total) * PAGE >= 4;
   try {
     if (dense) await look.byPages(byKey);
@@ -101,11 +102,13 @@ class S3Look {
 
   async singly(wanted: ReadonlyMap<string, string>): Promise<void> {
     const missing = [...wanted].filter(([, path]) => !this.found.has(path));
-    await inParallel(missing, async ([key]) => {
-      for await (const object of this.#store.list(key, { signal: this.#signal })) {
+    await inParallel(missing, async ([key, path]) => {
+      // What is no text cannot be asked for; what precedes it can.
+      const prefix = key.isWellFormed() ? key : key.slice(0, key.search(STRAY_BYTE));
+      for await (const object of this.#store.list(prefix, { signal: this.#signal })) {
         this.#take(object, wanted);
         // Of all keys that begin so, the shortest comes first.
-        return;
+        if (prefix === key || this.found.has(path)) return;
       }
     });
   }
@@ -114,6 +117,30 @@ class S3Look {
     const path = wanted.get(object.key);
     if (path !== undefined) this.found.set(path, sourceFile(path, object));
   }
+}
+
+/** As the storage client writes bytes that are not UTF-8. */
+const STRAY_BYTE = /[\udc80-\udcff]/;
+const STRAY_BYTES = /([\udc80-\udcff])/;
+
+function nameOfKey(key: string): string | Buffer {
+  if (key.isWellFormed()) return key;
+  const parts = key.split(STRAY_BYTES);
+  return Buffer.concat(
+    parts.map((part, i) => (i % 2 === 0 ? Buffer.from(part) : Buffer.of(part.charCodeAt(0) - 0xdc00))),
+  );
+}
+
+function keyOfName(name: Buffer): string {
+  if (isUtf8(name)) return name.toString('utf8');
+  let key = '';
+  for (let at = 0; at < name.length;) {
+    const length = [1, 2, 3, 4].find((bytes) => isUtf8(name.subarray(at, at + bytes)) && at + bytes <= name.length);
+    key +=
+      length === undefined ? String.fromCharCode(0xdc00 + (name[at] ?? 0)) : name.toString('utf8', at, at + length);
+    at += length ?? 1;
+  }
+  return key;
 }
 
 async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 
 /** One object as a listing shows it. */
 export interface StoredObject {
-  /** Full key in the bucket, exactly as stored. */
+  /** Full key in the bucket, exactly as stored; a byte that is not UTF-8 (some stores take any) is a lone surrogate, U+DC00 + byte. */
   readonly key: string;
   /** Bytes. */
   readonly size: number;

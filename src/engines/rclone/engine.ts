@@ -40,7 +40,7 @@ const S3_CHECKERS = 64;
 export function rcloneEngine(options: RcloneEngineOptions): BackupEngine {
   const { binary, source: definition, hostKey, destination: access, workFolder } = options;
   const { origin } = definition;
-  const listed = { files: null as number | null, links: 0 };
+  const listed = { files: null as number | null, byName: false };
   const openListing = (signal: AbortSignal): SourceListing & { followedLinks?: () => number } =>
     origin.kind === 's3' ? listS3(origin, { signal }) : listSftp(origin, { hostKey: hostKey ?? '', signal });
 
@@ -48,9 +48,9 @@ export function rcloneEngine(options: RcloneEngineOptions): BackupEngine {
     version: `rclone ${binary.version}`,
     list({ signal }) {
       const listing = openListing(signal);
-      return counted(listing, (files) => {
+      return observed(listing, (files, odd) => {
         listed.files = files;
-        listed.links = listing.followedLinks?.() ?? 0;
+        listed.byName = odd || (listing.followedLinks?.() ?? 0) > 0;
       });
     },
     async look(paths, { signal }): Promise<Map<string, SourceFile>> {
@@ -66,8 +66,8 @@ export function rcloneEngine(options: RcloneEngineOptions): BackupEngine {
         destination: bucketRemote('DST', access),
         sides: sidesOf(definition),
         targetPath: pathOfKey(targetKey),
-        // rclone walks without following links, so what lies behind them has to be named.
-        paths: paths === 'all' && listed.links > 0 ? async () => await pathsOf(openListing(signal)) : paths,
+        // rclone's own walk follows no links, and not every server tells it control characters in a name as they are.
+        paths: paths === 'all' && listed.byName ? async () => await pathsOf(openListing(signal)) : paths,
         ...(bytesTotal === undefined ? {} : { bytesTotal }),
         flags: copyFlags(options),
         allFlags: allFlags(listed.files),
@@ -130,14 +130,19 @@ async function pathsOf(listing: SourceListing): Promise<string[]> {
   return paths;
 }
 
-function counted(listing: SourceListing, tell: (files: number) => void): SourceListing {
+/** Names that rclone may read otherwise when it lists them itself. */
+const ODD_NAME = /[\u2400-\u2421‛\ufffd]/;
+
+function observed(listing: SourceListing, tell: (files: number, odd: boolean) => void): SourceListing {
   async function* files(): AsyncGenerator<SourceFile> {
     let count = 0;
+    let odd = false;
     for await (const file of listing.files) {
       count += 1;
+      odd ||= ODD_NAME.test(file.path);
       yield file;
     }
-    tell(count);
+    tell(count, odd);
   }
   return { files: files(), outcome: listing.outcome };
 }

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { SaxesParser } from 'saxes';
 import type { StoredObject } from '../port.ts';
 import { S3Failure } from './failure.ts';
@@ -159,9 +160,34 @@ function refuseRoot(name: string, root: string | null, xml: string): void {
 /** `encoding-type=url`: percent-encoded UTF-8, a space as `%20` or `+`. */
 function decodeListed(text: string): string {
   if (!/[%+]/.test(text)) return text;
+  const spaced = text.replaceAll('+', ' ');
   try {
-    return decodeURIComponent(text.replaceAll('+', ' '));
+    return decodeURIComponent(spaced);
   } catch {
-    return text;
+    return /%(?![0-9a-f]{2})/i.test(spaced) ? text : escapeBytes(spaced);
   }
+}
+
+/** A key that is no UTF-8: its stray bytes become lone surrogates (U+DC80 and up), which stand for nothing else. */
+function escapeBytes(encoded: string): string {
+  const runs = encoded.split(/((?:%[0-9a-f]{2})+)/i);
+  const decoded = runs.map((run, i) => (i % 2 === 0 ? run : textOfBytes(Buffer.from(run.replaceAll('%', ''), 'hex'))));
+  return decoded.join('');
+}
+
+function textOfBytes(bytes: Buffer): string {
+  let text = '';
+  for (let at = 0; at < bytes.length;) {
+    const lead = bytes[at] ?? 0;
+    const length = lead < 0x80 ? 1 : lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+    const character = bytes.subarray(at, at + length);
+    if (character.length === length && isUtf8(character)) {
+      text += character.toString('utf8');
+      at += length;
+    } else {
+      text += String.fromCharCode(0xdc00 + lead);
+      at += 1;
+    }
+  }
+  return text;
 }

@@ -1,6 +1,6 @@
 /**
  * Records what the real rclone says when real servers fail: `node test/engines/rclone/record.ts` writes
- * test/fixtures/rclone-logs/*.txt, the logs that error-classes.test.ts reads. Needs root, for files that a server may not read.
+ * test/fixtures/rclone-logs/*.txt, the logs that error-classes.test.ts reads.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
