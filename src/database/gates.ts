@@ -1,6 +1,6 @@
 import type { Executor } from './connect.ts';
 
-export type GateScope = 'global' | 'audit' | `client:${number}` | `worker:${string}` | `bucket:${number}`;
+export type GateScope = 'global' | 'audit' | `bucket:${number}`;
 
 /**
  * Passes through gates: a transaction that updates a gate's row cannot commit beside another one that did. Call it first

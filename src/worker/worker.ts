@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { v7 } from 'uuid';
-import { claimRuns, type ClaimedRun } from '../database/claims.ts';
+import { claimRuns, isAnythingQueued, type ClaimedRun } from '../database/claims.ts';
 import { isUnreachable, type Database } from '../database/connect.ts';
 import { readRequests } from '../database/leases.ts';
 import { expireCommands } from '../database/worker-commands.ts';
@@ -149,6 +149,7 @@ export class Worker {
   }
 
   async #claim(): Promise<void> {
+    if (!(await isAnythingQueued(this.#database))) return;
     for (;;) {
       const free = this.#settings.maxConcurrent - this.#active.size;
       if (free <= 0 || this.#stopping.signal.aborted) return;

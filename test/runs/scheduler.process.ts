@@ -18,7 +18,11 @@ for (;;) {
     batch: 7,
   });
   if (report.failed > 0) process.exitCode = 1;
-  await database.knex('s3_cloudbackup_runs').where('status', 'queued').update({ status: 'success', active_key: null });
+  // A transaction of ours: the other schedulers may make the database ask for a repetition.
+  await database.transaction(
+    async (trx) =>
+      await trx('s3_cloudbackup_runs').where('status', 'queued').update({ status: 'success', active_key: null }),
+  );
   if (now >= end) break;
 }
 await database.close();
