@@ -26,6 +26,8 @@ GRANT SELECT ON `<database>`.`s3_cloudbackup_keys` TO '<user>'@'<worker host>';
 GRANT SELECT, UPDATE ON `<database>`.`s3_cloudbackup_jobs` TO '<user>'@'<worker host>';
 GRANT SELECT, INSERT, UPDATE ON `<database>`.`s3_cloudbackup_runs` TO '<user>'@'<worker host>';
 GRANT SELECT, INSERT ON `<database>`.`s3_cloudbackup_run_events` TO '<user>'@'<worker host>';
+GRANT SELECT, INSERT ON `<database>`.`s3_cloudbackup_run_files` TO '<user>'@'<worker host>';
+GRANT SELECT, INSERT ON `<database>`.`s3_cloudbackup_drills` TO '<user>'@'<worker host>';
 GRANT SELECT, UPDATE ON `<database>`.`s3_cloudbackup_run_commands` TO '<user>'@'<worker host>';
 GRANT SELECT, INSERT, UPDATE ON `<database>`.`s3_cloudbackup_restore_points` TO '<user>'@'<worker host>';
 GRANT SELECT, INSERT, UPDATE, DELETE ON `<database>`.`s3_cloudbackup_holds` TO '<user>'@'<worker host>';

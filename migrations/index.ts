@@ -24,6 +24,8 @@ export const tables: readonly string[] = [
   's3_cloudbackup_runs',
   's3_cloudbackup_run_events',
   's3_cloudbackup_run_logs',
+  's3_cloudbackup_run_files',
+  's3_cloudbackup_drills',
   's3_cloudbackup_run_commands',
   's3_cloudbackup_workers',
   's3_cloudbackup_gates',
