@@ -26,6 +26,9 @@ export interface MeasuredRun {
   readonly filesCopied: number;
 }
 
+/** Counted over all installations: a server that forgets no folder would show a later one what an earlier one's job had there. */
+let jobs = 0;
+
 /**
  * A whole installation with SQLite on disk and one real worker process with its default settings. The time of a run is that between
  * `started_at` and `finished_at` of its row, which the database's clock sets in milliseconds, in the transactions that claim the run and
@@ -37,7 +40,6 @@ export class Installation {
   readonly #source: BenchServer;
   readonly #destination: BenchServer;
   readonly #accounts: string | null;
-  #jobs = 0;
 
   private constructor(
     world: World,
@@ -80,8 +82,8 @@ export class Installation {
   }
 
   async newJob(): Promise<BenchJob> {
-    this.#jobs += 1;
-    const prefix = `job-${this.#jobs}`;
+    jobs += 1;
+    const prefix = `job-${jobs}`;
     const id = await this.#world.createJob({
       name: prefix,
       source_config: sourceConfigOf(this.#source.access),
