@@ -3,10 +3,15 @@ import { isUnreachable, type Database } from '../database/connect.ts';
 import { renewLease, type HeartbeatAnswer, type Lease } from '../database/leases.ts';
 import { renewHolds } from '../database/restore-points.ts';
 import { BackupError } from '../errors/backup-error.ts';
+import type { RunKind } from '../runs/state.ts';
+
+/** Kinds that hold the job's key and make room for a backup. */
+const givesWay: ReadonlySet<RunKind> = new Set(['maintenance', 'validation']);
 
 /**
  * One claimed run of this process and its lease. `signal` aborts when the run must stop; its reason is a BackupError:
- * ERR_CANCELLED, ERR_LEASE_LOST, ERR_WORKER_STOPPING, ERR_YIELDED.
+ * ERR_CANCELLED, ERR_LEASE_LOST, ERR_HOLD_LOST, ERR_WORKER_STOPPING, for validation ERR_YIELDED too. `yieldSignal` aborts when a backup waits for the job: maintenance
+ * and validation stop at their next safe point, keep what they did, and end with ERR_YIELDED.
  */
 export class ActiveRun {
   readonly run: ClaimedRun;
@@ -15,6 +20,7 @@ export class ActiveRun {
   readonly #leaseMs: number;
   readonly #clock: () => number;
   readonly #abort = new AbortController();
+  readonly #yield = new AbortController();
   readonly #holds = new Set<string>();
   #confirmedAt: number;
 
@@ -29,6 +35,11 @@ export class ActiveRun {
 
   get signal(): AbortSignal {
     return this.#abort.signal;
+  }
+
+  /** Only ever aborts for maintenance and validation; its reason is BackupError ERR_YIELDED. */
+  get yieldSignal(): AbortSignal {
+    return this.#yield.signal;
   }
 
   get leaseMs(): number {
@@ -59,8 +70,11 @@ export class ActiveRun {
   obey(request: HeartbeatAnswer): void {
     if (request.cancelRequested)
       this.stop(new BackupError('ERR_CANCELLED', undefined, { details: { forced: request.cancelForced } }));
-    else if (request.yieldRequested && (this.run.kind === 'validation' || this.run.kind === 'maintenance'))
-      this.stop(new BackupError('ERR_YIELDED'));
+    else if (request.yieldRequested && !this.#yield.signal.aborted && givesWay.has(this.run.kind)) {
+      this.#yield.abort(new BackupError('ERR_YIELDED'));
+      // It only reads: any point is safe. Maintenance ends what it has begun to delete.
+      if (this.run.kind === 'validation') this.stop(new BackupError('ERR_YIELDED'));
+    }
   }
 
   /**
@@ -84,9 +98,7 @@ export class ActiveRun {
         this.stop(new BackupError('ERR_HOLD_LOST'));
       }
       this.#confirmedAt = startedAt;
-      if (answer.cancelRequested) this.stop(new BackupError('ERR_CANCELLED'));
-      else if (answer.yieldRequested && this.run.kind !== 'backup' && this.run.kind !== 'restore')
-        this.stop(new BackupError('ERR_YIELDED'));
+      this.obey(answer);
       return true;
     } catch (error) {
       if (isUnreachable(error)) return false;

@@ -25,7 +25,8 @@ export interface SettleOptions {
 type Settlement =
   | { readonly to: 'nothing' }
   | { readonly to: 'queue'; readonly usesAttempt: boolean; readonly error: BackupError }
-  | { readonly to: 'cancelled' }
+  /** `yielded`: it made room for a backup, keeping what it did. */
+  | { readonly to: 'cancelled'; readonly yielded: boolean }
   | { readonly to: 'failed'; readonly error: BackupError };
 
 export function settlementOf(error: unknown, attempt: number, maxAttempts: number): Settlement {
@@ -34,8 +35,9 @@ export function settlementOf(error: unknown, attempt: number, maxAttempts: numbe
     case 'ERR_LEASE_LOST':
       return { to: 'nothing' };
     case 'ERR_CANCELLED':
+      return { to: 'cancelled', yielded: false };
     case 'ERR_YIELDED':
-      return { to: 'cancelled' };
+      return { to: 'cancelled', yielded: true };
     case 'ERR_WORKER_STOPPING':
       return { to: 'queue', usesAttempt: false, error: known };
     default:
@@ -124,13 +126,14 @@ async function end(
   settlement: Extract<Settlement, { to: 'cancelled' | 'failed' }>,
 ): Promise<RunEvent[] | null> {
   const error = settlement.to === 'failed' ? settlement.error : null;
+  const yielded = settlement.to === 'cancelled' && settlement.yielded;
   const ended = await finishRun(database, trx, active.lease, {
     status: settlement.to,
-    errorCode: error?.code ?? 'ERR_CANCELLED',
+    errorCode: error?.code ?? (yielded ? 'ERR_YIELDED' : 'ERR_CANCELLED'),
     errorSummary: error === null ? null : summaryOf(error),
   });
   if (!ended) return null;
-  if (error === null && isBackupError(active.signal.reason, 'ERR_YIELDED')) return [event('YIELDED')];
+  if (yielded) return [event('YIELDED')];
   return endEvents(active.run.kind, settlement.to, { code: error?.code });
 }
 
