@@ -21,8 +21,9 @@ GRANT SELECT ON `<database>`.`s3_user_access_keys` TO '<user>'@'<worker host>';
 GRANT SELECT ON `<database>`.`e3_cloudbackup_migrations` TO '<user>'@'<worker host>';
 GRANT SELECT ON `<database>`.`s3_cloudbackup_settings` TO '<user>'@'<worker host>';
 GRANT SELECT ON `<database>`.`s3_cloudbackup_sources` TO '<user>'@'<worker host>';
-GRANT SELECT ON `<database>`.`s3_cloudbackup_prefixes` TO '<user>'@'<worker host>';
-GRANT SELECT ON `<database>`.`s3_cloudbackup_keys` TO '<user>'@'<worker host>';
+-- Prefixes and keys go with the data of a deleted job.
+GRANT SELECT, DELETE ON `<database>`.`s3_cloudbackup_prefixes` TO '<user>'@'<worker host>';
+GRANT SELECT, DELETE ON `<database>`.`s3_cloudbackup_keys` TO '<user>'@'<worker host>';
 GRANT SELECT, UPDATE ON `<database>`.`s3_cloudbackup_jobs` TO '<user>'@'<worker host>';
 GRANT SELECT, INSERT, UPDATE ON `<database>`.`s3_cloudbackup_runs` TO '<user>'@'<worker host>';
 GRANT SELECT, INSERT ON `<database>`.`s3_cloudbackup_run_events` TO '<user>'@'<worker host>';
