@@ -6,6 +6,7 @@ import type { HostPort } from './host/port.ts';
 import { describeError, type Logger } from './log.ts';
 import { sendNotices, type NotifyReport } from './notify/send.ts';
 import { watchOverdue, type OverdueReport } from './runs/overdue.ts';
+import { runMaintenanceOnce, type MaintenanceReport } from './runs/maintenance.ts';
 import { runSchedulerOnce, type SchedulerReport } from './runs/scheduler.ts';
 
 /** What the clockwork needs, in a cron of its own or inside another process. */
@@ -20,6 +21,11 @@ export interface ClockParts {
 /** Queues the runs that are due. */
 export async function scheduleDue(parts: ClockParts, signal?: AbortSignal): Promise<SchedulerReport> {
   return await runSchedulerOnce({ ...shared(parts, signal), records: parts.host });
+}
+
+/** Queues maintenance where it is due: retention, sweeping, the data of deleted jobs; brings changed retentions into force. */
+export async function retainDue(parts: ClockParts, signal?: AbortSignal): Promise<MaintenanceReport> {
+  return await runMaintenanceOnce({ ...shared(parts, signal), records: parts.host });
 }
 
 /** Finds backups that did not come, and sends all mails that wait. */
@@ -75,6 +81,8 @@ export interface ClockOptions {
   readonly scheduleSeconds?: number;
   /** Seconds between two looks at mails and overdue jobs; default 30. */
   readonly notifySeconds?: number;
+  /** Seconds between two looks at what retention has to do; default 60. */
+  readonly retentionSeconds?: number;
 }
 
 export interface RunningClock {
@@ -97,12 +105,15 @@ export function startClock(parts: ClockParts, options: ClockOptions = {}): Runni
     new Task('notify', everySeconds(options.notifySeconds ?? 30), parts.log, async () => {
       await notifyDue(parts, stopping.signal);
     }),
+    new Task('retention', everySeconds(options.retentionSeconds ?? 60), parts.log, async () => {
+      await retainDue(parts, stopping.signal);
+    }),
     new Task('prune', '0 17 3 * * *', parts.log, async () => {
       await pruneOld(parts, stopping.signal);
     }),
   ];
   // What became due while nothing ran is not left waiting for the first tick.
-  for (const task of tasks.slice(0, 2)) task.run();
+  for (const task of tasks.slice(0, -1)) task.run();
   return {
     async stop() {
       stopping.abort();

@@ -43,6 +43,8 @@ interface Head {
   readonly exact: boolean;
 }
 
+const LEFTOVERS_AFTER_MS = 24 * 3_600_000;
+
 /**
  * Takes the leases of up to `slots` queued cloud runs, in one transaction. Concurrency limits hold exactly: every claim passes
  * the gate of the whole system, so two claims never act on the same count.
@@ -205,11 +207,12 @@ async function take(
       ...ids,
     ] as Knex.RawBinding[],
   );
-  // "Counted at claim": a later claim of any run of the job has a higher number.
+  // "Counted at claim": a later claim of any run of the job has a higher number. Whatever a claim may leave behind is looked for a day later.
   if (database.dialect === 'mysql') {
     await trx.raw(
-      `UPDATE s3_cloudbackup_jobs j JOIN s3_cloudbackup_runs r ON r.job_id = j.id SET j.generation = r.generation WHERE r.id IN (${marks})`,
-      [...ids],
+      `UPDATE s3_cloudbackup_jobs j JOIN s3_cloudbackup_runs r ON r.job_id = j.id
+       SET j.generation = r.generation, j.maintenance_at = COALESCE(j.maintenance_at, ?) WHERE r.id IN (${marks})`,
+      [database.now(LEFTOVERS_AFTER_MS), ...ids] as Knex.RawBinding[],
     );
   } else {
     await trx('s3_cloudbackup_jobs')
@@ -219,7 +222,10 @@ async function take(
           .whereIn('id', [...ids])
           .select('job_id'),
       )
-      .update({ generation: trx.raw('generation + 1') });
+      .update({
+        generation: trx.raw('generation + 1'),
+        maintenance_at: trx.raw('COALESCE(maintenance_at, ?)', [database.now(LEFTOVERS_AFTER_MS)]),
+      });
   }
 }
 

@@ -39,6 +39,8 @@ export async function commitPoint(
         stored_bytes: trx.raw('stored_bytes + ?', [commit.point.addedBytes]),
         last_good_at: database.now(),
         overdue_since: null,
+        // A new point may be the one too many. Without retention the daily look is enough.
+        maintenance_at: trx.raw("CASE WHEN retention_mode = 'none' THEN maintenance_at ELSE ? END", [database.now()]),
       });
     if (commit.freezeReason !== null)
       await freezeRetention(database, trx, job.id, commit.freezeReason, commit.lease.runUuid);

@@ -66,7 +66,7 @@ export async function jobRuns(database: Database, jobId: number, uuids: readonly
   return found;
 }
 
-function toPoint(row: Record<string, unknown>): PointRow {
+export function toPoint(row: Record<string, unknown>): PointRow {
   return {
     id: Number(row['id']),
     uuid: String(row['uuid']),

@@ -5,6 +5,7 @@ import { BackupError } from '../errors/backup-error.ts';
 import type { TerminalStatus } from '../runs/state.ts';
 import type { ActiveRun } from './active-run.ts';
 import { executeBackup } from './execute-backup.ts';
+import { executeMaintenance } from './execute-maintenance.ts';
 import { executeRestore } from './execute-restore.ts';
 import { createRunFolder, type ProcessMark } from './run-folder.ts';
 import { RunReporter } from './run-reporter.ts';
@@ -45,6 +46,8 @@ async function dispatch(scope: RunScope): Promise<void> {
       return await executeBackup(scope);
     case 'restore':
       return await executeRestore(scope);
+    case 'maintenance':
+      return await executeMaintenance(scope);
     default:
       throw new BackupError('ERR_NOT_AVAILABLE');
   }

@@ -11,6 +11,8 @@ import type {
 import { commitPoint, freezeRetention } from '../database/commit.ts';
 import { isUnreachable, type Database } from '../database/connect.ts';
 import { appendEvents } from '../database/events.ts';
+import { queueValidationAfter } from '../database/proofs.ts';
+import { recordRunFiles } from '../database/run_files.ts';
 import {
   holdNewestPoint,
   insertPoint,
@@ -55,15 +57,7 @@ export class SqlLedger implements RunLedger {
 
   async view(runs: readonly string[]): Promise<DatabaseView> {
     const { database, job } = this.#options;
-    return await reachable(async () => {
-      // Points first: a point that is committed in between shows up with its run at least.
-      const points = await livePoints(database, job.id);
-      const rows = await jobRuns(database, job.id, [...new Set([...runs, ...points.map((point) => point.runUuid)])]);
-      return {
-        points: points.map(toPointView),
-        runs: toRunViews(rows),
-      };
-    });
+    return await reachable(async () => await viewOfJob(database, job.id, runs));
   }
 
   async takeHolds(): Promise<HeldPoints> {
@@ -92,27 +86,7 @@ export class SqlLedger implements RunLedger {
   }
 
   async adopt(point: NewPoint): Promise<'adopted' | 'known' | 'lost'> {
-    const { database, active, job } = this.#options;
-    return await reachable(async () => {
-      const [run] = await jobRuns(database, job.id, [point.run]);
-      if (run === undefined) return 'lost';
-      if (run.hadPoint) return 'known';
-      return await database.transaction(async (trx) => {
-        const owned: unknown = await trx('s3_cloudbackup_runs')
-          .where({ id: active.run.id, lease_token: active.lease.token })
-          .select('id')
-          .first();
-        if (owned === undefined) return 'lost';
-        const inserted = await insertPoint(database, trx, {
-          ...this.#row(point, run.id, 0),
-          status: point.complete ? 'success' : 'warning',
-        });
-        if (!inserted) return 'known';
-        if (point.frozen) await freezeRetention(database, trx, job.id, 'rolled_forward', point.run);
-        await appendEvents(trx, database, run.id, [event('POINT_ADOPTED', { run: point.run, claim: point.claim })]);
-        return 'adopted';
-      });
-    });
+    return await reachable(async () => await adoptPoint(this.#options, point));
   }
 
   async commit(request: CommitRequest): Promise<'committed' | 'lost'> {
@@ -124,7 +98,10 @@ export class SqlLedger implements RunLedger {
         return await commitPoint(database, job, {
           lease: active.lease,
           status: request.status,
-          point: { ...this.#row(request.point, active.run.id, request.statistics.bytesCopied), status: request.status },
+          point: {
+            ...pointRow(job, request.point, active.run.id, request.statistics.bytesCopied),
+            status: request.status,
+          },
           freezeReason: request.freeze?.reason ?? null,
           stats: { ...request.statistics },
           moved: {
@@ -138,7 +115,9 @@ export class SqlLedger implements RunLedger {
               ...request.events.map(toRunEvent),
               ...this.#options.closing(request),
             ]);
+            await recordReport(database, trx, active.run.id, request.report);
             await this.#options.notify(trx, request.status);
+            await queueValidationAfter(trx, database, active.run);
           },
         });
       });
@@ -160,33 +139,76 @@ export class SqlLedger implements RunLedger {
   heartbeatConfirmed(): boolean {
     return this.#options.active.heartbeatConfirmed();
   }
-
-  #row(point: NewPoint, runId: number, addedBytes: number): Omit<NewPointRow, 'status'> {
-    const { job } = this.#options;
-    return {
-      clientId: job.clientId,
-      jobId: job.id,
-      runId,
-      runUuid: point.run,
-      generation: point.generation,
-      claimName: point.claim,
-      manifestKey: point.manifestKey,
-      manifestSha256: point.manifestSha256,
-      complete: point.complete,
-      frozen: point.frozen,
-      files: point.files,
-      bytes: point.bytes,
-      stored: point.stored,
-      carried: point.carried,
-      failed: point.failed,
-      addedBytes,
-      destination: { bucketId: job.bucketId, bucket: job.bucketName, prefix: job.prefix },
-      createdAt: toDatabaseTime(Date.parse(point.createdAt)),
-    };
-  }
 }
 
-function toRunEvent(given: BackupEvent): RunEvent {
+/** What the database knows of a job: its points that are not pruned, and those of these runs that are its own. */
+export async function viewOfJob(database: Database, jobId: number, runs: readonly string[]): Promise<DatabaseView> {
+  // Points first: a point that is committed in between shows up with its run at least.
+  const points = await livePoints(database, jobId);
+  const rows = await jobRuns(database, jobId, [...new Set([...runs, ...points.map((point) => point.runUuid)])]);
+  return { points: points.map(toPointView), runs: toRunViews(rows) };
+}
+
+/** Inserts the point of a run whose manifest lies in the bucket without one, and tells it in that run's events. */
+export async function adoptPoint(
+  { database, active, job }: Pick<LedgerOptions, 'database' | 'active' | 'job'>,
+  point: NewPoint,
+): Promise<'adopted' | 'known' | 'lost'> {
+  const [run] = await jobRuns(database, job.id, [point.run]);
+  if (run === undefined) return 'lost';
+  if (run.hadPoint) return 'known';
+  return await database.transaction(async (trx) => {
+    const owned: unknown = await trx('s3_cloudbackup_runs')
+      .where({ id: active.run.id, lease_token: active.lease.token })
+      .select('id')
+      .first();
+    if (owned === undefined) return 'lost';
+    const inserted = await insertPoint(database, trx, {
+      ...pointRow(job, point, run.id, 0),
+      status: point.complete ? 'success' : 'warning',
+    });
+    if (!inserted) return 'known';
+    if (point.frozen) await freezeRetention(database, trx, job.id, 'rolled_forward', point.run);
+    await appendEvents(trx, database, run.id, [event('POINT_ADOPTED', { run: point.run, claim: point.claim })]);
+    return 'adopted';
+  });
+}
+
+function pointRow(job: WorkerJob, point: NewPoint, runId: number, addedBytes: number): Omit<NewPointRow, 'status'> {
+  return {
+    clientId: job.clientId,
+    jobId: job.id,
+    runId,
+    runUuid: point.run,
+    generation: point.generation,
+    claimName: point.claim,
+    manifestKey: point.manifestKey,
+    manifestSha256: point.manifestSha256,
+    complete: point.complete,
+    frozen: point.frozen,
+    files: point.files,
+    bytes: point.bytes,
+    stored: point.stored,
+    carried: point.carried,
+    failed: point.failed,
+    addedBytes,
+    destination: { bucketId: job.bucketId, bucket: job.bucketName, prefix: job.prefix },
+    createdAt: toDatabaseTime(Date.parse(point.createdAt)),
+  };
+}
+
+export async function recordReport(
+  database: Database,
+  trx: Transaction,
+  runId: number,
+  report: CommitRequest['report'],
+): Promise<void> {
+  if (report === undefined) return;
+  const files = report.files.map(({ path, code, outcome }) => ({ kind: outcome, code, path }));
+  await recordRunFiles(database, trx, runId, files, report.totals);
+}
+
+function toRunEvent(given: { readonly code: string; readonly params: object }): RunEvent {
   // The protocol's events are catalogue events of the same name; their params are checked by the catalogue's own tests.
   return (event as (id: MessageId, params: EventParams<MessageId>) => RunEvent)(
     given.code as MessageId,

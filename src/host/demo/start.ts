@@ -115,7 +115,7 @@ async function start(options: DemoOptions, undo: Undo): Promise<Demo> {
 }
 
 /** A demo is watched: mails and scheduled runs should not be waited for. */
-const CLOCK = { scheduleSeconds: 5, notifySeconds: 5 } as const;
+const CLOCK = { scheduleSeconds: 5, notifySeconds: 5, retentionSeconds: 5 } as const;
 
 interface PortalParts {
   readonly folder: DataFolder;

@@ -1,0 +1,152 @@
+import type { Database } from '../database/connect.ts';
+import { dropNeverWritten } from '../database/job-data.ts';
+import {
+  applyPending,
+  findDueMaintenance,
+  hastenMaintenance,
+  maintainedStates,
+  moveMaintenanceOn,
+  type MaintainedJob,
+  type MaintenanceCursor,
+} from '../database/maintenance.ts';
+import { queueRun } from '../database/queue.ts';
+import { fromDatabaseTime } from '../database/times.ts';
+import type { HostRecords, ServiceState } from '../host/port.ts';
+import { describeError, type Logger } from '../log.ts';
+
+/** Repeated for ever while a job has data: a worker that was cut off may have left something even after the last look. */
+const AGAIN_MS = 24 * 3_600_000;
+/** A run of the job is in the way: it sets the next time itself when it commits a point; this is for when it does not. */
+const BUSY_MS = 10 * 60_000;
+/** The service is suspended: whether it still is, is asked again after so long. */
+const SUSPENDED_MS = 3_600_000;
+
+export interface MaintenanceOptions {
+  readonly database: Database;
+  readonly records: Pick<HostRecords, 'serviceState' | 'timezone'>;
+  /** Zone for clients of whom neither they nor the host say one. Default UTC. */
+  readonly defaultTimezone?: string;
+  /** Jobs in one query. Default 200. */
+  readonly batch?: number;
+  readonly signal?: AbortSignal;
+  readonly log?: Logger;
+}
+
+export interface MaintenanceReport {
+  /** Maintenance runs that workers may take now. */
+  queued: number;
+  /** Retentions whose cool-off was over. */
+  applied: number;
+  /** Deleted jobs that ended without a worker, because nothing was ever written. */
+  dropped: number;
+  /** Jobs that wait: their service is suspended or terminated, or a run is in the way. */
+  waiting: number;
+  /** Jobs that could not be looked after now; they stay due. */
+  failed: number;
+}
+
+/**
+ * Queues a maintenance run for every job whose time has come. Any number of processes may do so at once and be killed at any point: each
+ * job is moved on, in one transaction with its run, from exactly what was read. Workers alone touch buckets.
+ */
+export async function runMaintenanceOnce(options: MaintenanceOptions): Promise<MaintenanceReport> {
+  const { database, batch = 200 } = options;
+  const pass = new Pass(options, fromDatabaseTime(await database.readClock()));
+  for (const state of maintainedStates) {
+    for (let after: MaintenanceCursor | null = null; !options.signal?.aborted;) {
+      const jobs = await findDueMaintenance(database, state, pass.now, after, batch);
+      for (const job of jobs) await pass.serve(job);
+      const last = jobs.at(-1);
+      if (last === undefined || jobs.length < batch) break;
+      after = { maintenanceAt: last.maintenanceAt, id: last.id };
+    }
+  }
+  return pass.report;
+}
+
+/** One pass over the jobs that are due, with what it learns about their clients. */
+class Pass {
+  readonly now: number;
+  readonly report: MaintenanceReport = { queued: 0, applied: 0, dropped: 0, waiting: 0, failed: 0 };
+  readonly #options: MaintenanceOptions;
+  readonly #clients = new Map<number, Promise<{ state: ServiceState; timezone: string | null }>>();
+
+  constructor(options: MaintenanceOptions, now: number) {
+    this.#options = options;
+    this.now = now;
+  }
+
+  async serve(job: MaintainedJob): Promise<void> {
+    if (this.#options.signal?.aborted) return;
+    try {
+      await this.#take(job);
+    } catch (error) {
+      // One job that cannot be looked after must not keep the others waiting; it stays due.
+      this.report.failed += 1;
+      this.#options.log?.error('maintenance of a job could not be queued', {
+        job: job.uuid,
+        error: describeError(error),
+      });
+    }
+  }
+
+  async #take(job: MaintainedJob): Promise<void> {
+    const client = await this.#client(job.clientId);
+    const dataGoes = job.dataState === 'deleting' || (job.dataState === 'grace' && this.#isOver(job.dataDeleteAt));
+    if (client.state === 'suspended') return await this.#wait(job, this.now + SUSPENDED_MS);
+    if (client.state === 'terminated' && !dataGoes) return await this.#wait(job, this.now + AGAIN_MS);
+    // Until the grace is over nothing is removed, whatever was due before the job was deleted.
+    if (job.dataState === 'grace' && !dataGoes) return await this.#wait(job, job.dataDeleteAt ?? this.now + AGAIN_MS);
+    await this.#queue(job, dataGoes, client.timezone);
+  }
+
+  async #wait(job: MaintainedJob, next: number): Promise<void> {
+    await this.#options.database.transaction(async (trx) => await moveMaintenanceOn(trx, job, next));
+    this.report.waiting += 1;
+  }
+
+  async #queue(job: MaintainedJob, dataGoes: boolean, timezone: string | null): Promise<void> {
+    const { database } = this.#options;
+    const acts = this.#isOver(job.pendingActsAt);
+    const next = Math.min(this.now + AGAIN_MS, acts ? Infinity : (job.pendingActsAt ?? Infinity));
+    const done = await database.transaction(async (trx) => {
+      if (!(await moveMaintenanceOn(trx, job, next))) return null;
+      if (dataGoes && job.dataState === 'grace' && (await dropNeverWritten(database, trx, job.id))) return 'dropped';
+      const queued = await queueRun(trx, database, job, {
+        kind: 'maintenance',
+        trigger: 'schedule',
+        ...(timezone === null ? {} : { options: { timezone } }),
+      });
+      const busy = queued.outcome !== 'queued';
+      if (busy) await hastenMaintenance(database, trx, job.id, BUSY_MS);
+      const applied = acts && (await applyPending(database, trx, job));
+      return { busy, applied };
+    });
+    if (done === null) return;
+    if (done === 'dropped') this.report.dropped += 1;
+    else {
+      this.report[done.busy ? 'waiting' : 'queued'] += 1;
+      if (done.applied) this.report.applied += 1;
+    }
+  }
+
+  #isOver(at: number | null): boolean {
+    return at !== null && at <= this.now;
+  }
+
+  /** Asked once a pass and client, before any transaction. */
+  #client(clientId: number): Promise<{ state: ServiceState; timezone: string | null }> {
+    let asked = this.#clients.get(clientId);
+    if (asked === undefined) {
+      asked = this.#ask(clientId);
+      this.#clients.set(clientId, asked);
+    }
+    return asked;
+  }
+
+  async #ask(clientId: number): Promise<{ state: ServiceState; timezone: string | null }> {
+    const { records, defaultTimezone } = this.#options;
+    const [state, timezone] = await Promise.all([records.serviceState(clientId), records.timezone(clientId)]);
+    return { state, timezone: timezone ?? defaultTimezone ?? null };
+  }
+}
