@@ -221,12 +221,20 @@ function systemPath(error: unknown): string {
 }
 
 function firstSentence(error: unknown): string {
-  const line = (textOf(error, 'message') ?? String(error)).split('\n', 1)[0] ?? '';
+  const line = messageOf(error).split('\n', 1)[0] ?? '';
   return /[.!?]$/.test(line) ? line : `${line}.`;
 }
 
+/** Without the statement that knex puts before what a database says: it holds the values, and those may be secrets. */
+function messageOf(error: unknown): string {
+  const message = textOf(error, 'message') ?? String(error);
+  const said = textOf(error, 'sqlMessage');
+  if (said !== undefined) return said;
+  return systemCode(error)?.startsWith('SQLITE_') ? (message.split(' - ').at(-1) ?? message) : message;
+}
+
 // By shape, not by class: an error can come from another realm.
-function textOf(error: unknown, key: 'message' | 'code' | 'path'): string | undefined {
+function textOf(error: unknown, key: 'message' | 'sqlMessage' | 'code' | 'path'): string | undefined {
   const value: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, key) : undefined;
   return typeof value === 'string' ? value : undefined;
 }

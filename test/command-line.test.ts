@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { spawnSync } from 'node:child_process';
 import { helpText, parseCommandLine } from '../src/command-line.ts';
 
 const executable = {
@@ -62,5 +63,32 @@ Carries out queued runs.
 
 Its exit code is 0.
 `);
+  });
+});
+
+describe('an executable that fails', () => {
+  const module = new URL('../src/command-line.ts', import.meta.url).href;
+  const failing = (error: string): string[] => [
+    '--input-type=module',
+    '--eval',
+    `import { runExecutable } from '${module}';
+     await runExecutable({ name: 'x', summary: '', options: {}, main() { throw Object.assign(${error}); } });`,
+  ];
+
+  it.each([
+    [
+      'MariaDB',
+      `new Error("insert into t values ('hunter2') - Duplicate entry"), { errno: 1062, sqlMessage: 'Duplicate entry' }`,
+      'x: Duplicate entry. [ERR_INTERNAL]',
+    ],
+    [
+      'SQLite',
+      `new Error("insert into t values ('hunter2') - UNIQUE constraint failed: t.a"), { code: 'SQLITE_CONSTRAINT_UNIQUE' }`,
+      'x: UNIQUE constraint failed: t.a. [ERR_INTERNAL]',
+    ],
+  ])('shows what %s says, and not the values of the statement', (_what, error, line) => {
+    const ended = spawnSync(process.execPath, failing(error), { encoding: 'utf8', env: { ...process.env, DEBUG: '' } });
+    expect([ended.status, ended.stderr.split('\n')[0]]).toEqual([1, line]);
+    expect(ended.stderr).not.toContain('hunter2');
   });
 });
