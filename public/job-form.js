@@ -9,6 +9,7 @@ function jobForm() {
     from: '',
     to: '',
     when: '',
+    keep: '',
     mail: '',
     problem: '',
     testing: false,
@@ -26,6 +27,7 @@ function jobForm() {
       this.from = fromText(form);
       this.to = toText(form);
       this.when = whenText(form);
+      this.keep = keepText(form);
       this.mail = mailText(form);
     },
 
@@ -113,6 +115,12 @@ function allFields(form) {
   fields.set('schedule_cron', type === 'cron' ? valueOf(form, 'schedule_cron') : '');
   fields.set('schedule_weekday', '');
   fields.set('schedule_json', JSON.stringify({ type, weekdays: weekdays(form) }));
+  fields.set('validation_mode', checked(form, 'validation_mode') ? 'post_run' : 'none');
+  for (const name of ['validation_every_days', 'drill_every_days']) put(name);
+  const keep = valueOf(form, 'retention_mode');
+  fields.set('retention_mode', keep);
+  fields.set('retention_value', keep === 'keep_last_n' || keep === 'keep_days' ? valueOf(form, 'retention_value') : '');
+  fields.set('retention_json', keep === 'tiers' ? JSON.stringify(tiers(form)) : '');
   const own = valueOf(form, 'mails') === 'own';
   for (const name of ['notify_on_success', 'notify_on_warning', 'notify_on_failure']) {
     fields.set(name, own ? (checked(form, name) ? '1' : '0') : '');
@@ -123,6 +131,31 @@ function allFields(form) {
 
 function weekdays(form) {
   return [...form.querySelectorAll('[name="weekday"]:checked')].map((box) => Number(box.value));
+}
+
+const TIERS = { hourly: 'hours', daily: 'days', weekly: 'weeks', monthly: 'months', yearly: 'years' };
+
+/** Numbers as they were typed: what is none is told by the answer. */
+function tiers(form) {
+  return Object.fromEntries(Object.keys(TIERS).map((name) => [name, valueOf(form, `tier_${name}`) || '0']));
+}
+
+function keepText(form) {
+  const value = valueOf(form, 'retention_value');
+  switch (valueOf(form, 'retention_mode')) {
+    case 'keep_last_n':
+      return `The last ${value || '…'} restore points`;
+    case 'keep_days':
+      return `Restore points of the last ${value || '…'} days`;
+    case 'tiers': {
+      const kept = Object.entries(tiers(form)).filter(([, count]) => Number(count) > 0);
+      return kept.length === 0
+        ? 'No number chosen yet'
+        : `The newest of the last ${kept.map(([name, count]) => `${count} ${TIERS[name]}`).join(', ')}`;
+    }
+    default:
+      return 'Everything';
+  }
 }
 
 function fromText(form) {

@@ -1,6 +1,6 @@
 import { BackupError } from '../errors/backup-error.ts';
 import type { BucketIndex, DatabaseView } from '../layout/explain.ts';
-import { manifestKey, parseKey } from '../layout/keys.ts';
+import { manifestKey, parseKey, RUN_FOLDER_START } from '../layout/keys.ts';
 import type { MacKeys } from '../layout/mac.ts';
 import type { Ownership } from '../layout/owner.ts';
 import { manifestsToProve, planReindex, type ReadManifest, type ReindexPlan } from '../layout/reindex.ts';
@@ -20,8 +20,15 @@ export interface ReindexLedger {
   readonly signal: AbortSignal;
   /** Asked after the bucket was listed; as RunLedger.view, and the job's generation counter and freeze flag. */
   view(runs: readonly string[]): Promise<DatabaseView & { readonly job: { generation: number; frozen: boolean } }>;
-  /** All of the plan in one transaction, conditional on the lease. */
-  apply(plan: ReindexPlan): Promise<'applied' | 'lost'>;
+  /** All of the plan and the sizes in one transaction, conditional on the lease. */
+  apply(plan: ReindexPlan, sizes: StoredSizes): Promise<'applied' | 'lost'>;
+}
+
+/** What lies in the run folders, in bytes. */
+export interface StoredSizes {
+  readonly total: number;
+  /** By `<run>/<claim>`: what is left of what that claim has put there. */
+  readonly byClaim: ReadonlyMap<string, number>;
 }
 
 export interface ReindexContext {
@@ -52,8 +59,22 @@ export async function reindex(context: ReindexContext): Promise<ReindexPlan> {
   const whole = await proveManifests(index, manifests, new WholenessProof(points, space));
   const { job: counters, ...database } = await ledger.view([...index.keys()]);
   const plan = planReindex({ bucket: index, manifests, whole, database, job: counters });
-  if ((await ledger.apply(plan)) === 'lost') throw new BackupError('ERR_LEASE_LOST');
+  if ((await ledger.apply(plan, await sizesOf(bucket))) === 'lost') throw new BackupError('ERR_LEASE_LOST');
   return plan;
+}
+
+/** One listing of all run folders: a request for each thousand objects. */
+async function sizesOf(bucket: JobBucket): Promise<StoredSizes> {
+  const byClaim = new Map<string, number>();
+  let total = 0;
+  for await (const { key, size } of bucket.list(RUN_FOLDER_START)) {
+    const parsed = parseKey(key);
+    if (parsed?.kind !== 'file' && parsed?.kind !== 'archive') continue;
+    const claim = `${parsed.run}/${parsed.claim}`;
+    byClaim.set(claim, (byClaim.get(claim) ?? 0) + size);
+    total += size;
+  }
+  return { total, byClaim };
 }
 
 async function readManifests(points: PointSource, index: BucketIndex): Promise<Map<string, ReadManifest>> {

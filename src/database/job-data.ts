@@ -101,10 +101,7 @@ export function writersSince(
 }
 
 function livePointsOf(trx: Knex.Transaction, jobId: number): Knex.QueryBuilder {
-  return trx(POINTS)
-    .where('job_id', jobId)
-    .whereIn('state', ['kept', 'marked', 'deleting'])
-    .select(trx.raw('1'));
+  return trx(POINTS).where('job_id', jobId).whereIn('state', ['kept', 'marked', 'deleting']).select(trx.raw('1'));
 }
 
 function nothingLeft(database: Database): Record<string, unknown> {

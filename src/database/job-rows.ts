@@ -1,3 +1,6 @@
+import type { DataState } from '../retention/of-job.ts';
+import type { RetentionPolicy } from '../retention/policy.ts';
+import { pendingOf, policyOf } from './retention-rows.ts';
 import { fromDatabaseTimeOrNull, toDatabaseTime } from './times.ts';
 
 /** A job as its owner sees it; times are epoch milliseconds. Holds the sealed source settings: never hand it out as it is. */
@@ -30,8 +33,22 @@ export interface StoredJob {
   readonly overdue_since: number | null;
   readonly encryption_enabled: boolean;
   readonly validation_mode: string;
+  readonly validation_every_days: number | null;
+  readonly validation_last_at: number | null;
+  readonly drill_every_days: number | null;
+  readonly drill_last_at: number | null;
   readonly retention_mode: string;
   readonly retention_value: number | null;
+  readonly retention_json: string | null;
+  /** What is in force. */
+  readonly retention: RetentionPolicy;
+  /** What comes into force at `retention_acts_at`, when its cool-off is over. */
+  readonly retention_pending: RetentionPolicy | null;
+  readonly retention_acts_at: number | null;
+  readonly data_state: DataState;
+  /** `grace`: when the data begins to go. */
+  readonly data_delete_at: number | null;
+  readonly deleted_at: number | null;
   readonly bandwidth_limit_kbps: number | null;
   readonly max_attempts: number;
   readonly brake_percent: number;
@@ -79,6 +96,19 @@ export interface JobValues {
   overdue_grace_seconds?: number;
   bandwidth_limit_kbps?: number | null;
   max_attempts?: number;
+  retention_mode?: string;
+  retention_value?: number | null;
+  /** JSON text. */
+  retention_json?: string | null;
+  retention_pending_json?: string | null;
+  retention_acts_at?: number | null;
+  maintenance_at?: number | null;
+  validation_mode?: string;
+  validation_every_days?: number | null;
+  validation_next_at?: number | null;
+  drill_every_days?: number | null;
+  drill_next_at?: number | null;
+  drill_overdue_since?: number | null;
   brake_percent?: number;
   brake_min_files?: number;
   /** JSON text of a list. */
@@ -96,10 +126,21 @@ export type NewJobValues = JobValues &
     >
   > & { uuid: string; s3_user_id: number };
 
+const timeColumns = [
+  'next_run_at',
+  'good_by',
+  'overdue_since',
+  'retention_acts_at',
+  'maintenance_at',
+  'validation_next_at',
+  'drill_next_at',
+  'drill_overdue_since',
+] as const satisfies readonly (keyof JobValues)[];
+
 /** Booleans and times as the columns hold them; what is absent stays absent. */
 export function toColumns(values: JobValues): Record<string, unknown> {
   const columns: Record<string, unknown> = { ...values };
-  for (const name of ['next_run_at', 'good_by', 'overdue_since'] as const) {
+  for (const name of timeColumns) {
     const time = values[name];
     if (time !== undefined && time !== null) columns[name] = toDatabaseTime(time);
   }
@@ -149,8 +190,23 @@ export function toStoredJob(row: JobRow): StoredJob {
     overdue_since: time('overdue_since'),
     encryption_enabled: flag('encryption_enabled'),
     validation_mode: text('validation_mode'),
+    validation_every_days: countOrNull('validation_every_days'),
+    validation_last_at: time('validation_last_at'),
+    drill_every_days: countOrNull('drill_every_days'),
+    drill_last_at: time('drill_last_at'),
     retention_mode: text('retention_mode'),
     retention_value: countOrNull('retention_value'),
+    retention_json: textOrNull('retention_json'),
+    retention: policyOf({
+      retention_mode: row['retention_mode'],
+      retention_value: countOrNull('retention_value'),
+      retention_json: row['retention_json'],
+    }),
+    retention_pending: pendingOf(textOrNull('retention_pending_json')),
+    retention_acts_at: time('retention_acts_at'),
+    data_state: text('data_state') as DataState,
+    data_delete_at: time('data_delete_at'),
+    deleted_at: time('deleted_at'),
     bandwidth_limit_kbps: countOrNull('bandwidth_limit_kbps'),
     max_attempts: count('max_attempts'),
     brake_percent: count('brake_percent'),

@@ -4,6 +4,7 @@ import { activeStatuses } from '../runs/state.ts';
 import type { Database, Executor } from './connect.ts';
 import { jobForRunColumns, toJobForRun, type JobForRun, type JobForRunRow } from './queue.ts';
 import { toColumns, toStoredJob, type JobRow, type JobValues, type NewJobValues, type StoredJob } from './job-rows.ts';
+import type { RetentionColumns } from './retention-rows.ts';
 import { toDatabaseTime } from './times.ts';
 
 const JOBS = 's3_cloudbackup_jobs';
@@ -50,6 +51,13 @@ export class ClientJobs {
     const job = await this.find(uuid, executor);
     if (job === null) throw new BackupError('JOB_NOT_FOUND');
     return job;
+  }
+
+  /** As `get`, also of a deleted job: its points can still be restored. Throws JOB_NOT_FOUND. */
+  async getAlsoDeleted(uuid: string): Promise<StoredJob> {
+    const row = (await this.#jobs(this.#database.knex).where('j.uuid', uuid).first()) as JobRow | undefined;
+    if (row === undefined) throw new BackupError('JOB_NOT_FOUND');
+    return toStoredJob(row);
   }
 
   /** Number of the row, also of a deleted job: its runs and points are still there. Throws JOB_NOT_FOUND. */
@@ -99,22 +107,127 @@ export class ClientJobs {
   }
 
   /**
-   * Marks the job as deleted; its rows, data and prefix stay. False: there is no such job, or a run of it is queued or running
-   * (`isActive` tells which).
+   * Marks the job as deleted; its rows and prefix stay, its data too, or until the grace is over. False: there is no such job, or a run
+   * of it is queued or running. Maintenance does not count: it finds that nothing is to be removed any more.
    */
-  async markDeleted(trx: Knex.Transaction, uuid: string): Promise<boolean> {
+  async markDeleted(
+    trx: Knex.Transaction,
+    uuid: string,
+    data: 'keep' | { graceMs: number } = 'keep',
+  ): Promise<boolean> {
     const active = trx(RUNS)
       .whereRaw(`${RUNS}.job_id = ${JOBS}.id`)
       .whereIn(`${RUNS}.status`, [...activeStatuses])
+      .whereNot(`${RUNS}.kind`, 'maintenance')
       .select(trx.raw('1'));
-    const changed = await this.#live(trx, uuid).whereNotExists(active).update({
-      status: 'deleted',
-      deleted_at: this.#database.now(),
-      next_run_at: null,
-      overdue_since: null,
+    const changed = await this.#live(trx, uuid)
+      .whereNotExists(active)
+      .update({
+        status: 'deleted',
+        deleted_at: this.#database.now(),
+        next_run_at: null,
+        good_by: null,
+        overdue_since: null,
+        retention_pending_json: null,
+        retention_acts_at: null,
+        updated_at: this.#database.now(),
+        ...(data === 'keep' ? {} : this.#grace(data.graceMs)),
+      });
+    return changed > 0;
+  }
+
+  /** The data of a job that was deleted with its data kept goes after all. False: none of this client's, or not kept. */
+  async giveUpData(trx: Knex.Transaction, uuid: string, graceMs: number): Promise<boolean> {
+    const changed = await this.#deleted(trx, uuid)
+      .where('data_state', 'kept')
+      .update({ ...this.#grace(graceMs), updated_at: this.#database.now() });
+    return changed > 0;
+  }
+
+  /** Brings a deleted job back, paused, with all its points. False: none of this client's, or its data is going or gone. */
+  async bringBack(trx: Knex.Transaction, uuid: string): Promise<boolean> {
+    const changed = await this.#deleted(trx, uuid).whereIn('data_state', ['kept', 'grace']).update({
+      status: 'paused',
+      data_state: 'kept',
+      data_delete_at: null,
+      deleted_at: null,
+      maintenance_at: this.#database.now(),
       updated_at: this.#database.now(),
     });
     return changed > 0;
+  }
+
+  /** Deleted jobs whose data is not gone yet, the youngest job first, after the job `after`. */
+  async listDeleted(query: { after?: string | undefined; limit: number }): Promise<StoredJob[]> {
+    const rows = (await this.listDeletedQuery(query)) as JobRow[];
+    return rows.map(toStoredJob);
+  }
+
+  listDeletedQuery(query: { after?: string | undefined; limit: number }): Knex.QueryBuilder {
+    const { knex } = this.#database;
+    return this.#jobs(knex)
+      .where('j.status', 'deleted')
+      .whereNot('j.data_state', 'gone')
+      .modify((builder) => {
+        if (query.after === undefined) return;
+        const last = knex(JOBS).where({ uuid: query.after, client_id: this.#clientId }).select('id');
+        void builder.where('j.id', '<', knex.raw('?', [last]));
+      })
+      .orderBy('j.id', 'desc')
+      .limit(query.limit);
+  }
+
+  /** As `get`, for a job that was deleted and whose data is not gone yet. Throws JOB_NOT_FOUND. */
+  async getDeleted(uuid: string, executor: Executor = this.#database.knex): Promise<StoredJob> {
+    const row = (await this.#jobs(executor)
+      .where({ 'j.uuid': uuid, 'j.status': 'deleted' })
+      .whereNot('j.data_state', 'gone')
+      .first()) as JobRow | undefined;
+    if (row === undefined) throw new BackupError('JOB_NOT_FOUND');
+    return toStoredJob(row);
+  }
+
+  /** Writes what becomes of the retention, if what is in force is still what the decision was made from. False: it is not. */
+  async changeRetention(
+    trx: Knex.Transaction,
+    job: Pick<StoredJob, 'uuid' | keyof RetentionColumns>,
+    values: JobValues,
+  ): Promise<boolean> {
+    const { retention_mode, retention_value, retention_json } = job;
+    const changed = await this.#live(trx, job.uuid)
+      .where({ retention_mode, retention_value, retention_json })
+      .update({ ...toColumns(values), updated_at: this.#database.now() });
+    return changed > 0;
+  }
+
+  /** Nothing waits any more: what is in force stays. False: nothing waited. */
+  async dropPendingRetention(trx: Knex.Transaction, uuid: string): Promise<boolean> {
+    const changed = await this.#live(trx, uuid)
+      .whereNotNull('retention_pending_json')
+      .update({ retention_pending_json: null, retention_acts_at: null, updated_at: this.#database.now() });
+    return changed > 0;
+  }
+
+  /** Maintenance is due now. */
+  async maintainSoon(trx: Knex.Transaction, jobId: number): Promise<void> {
+    await trx(JOBS)
+      .where({ id: jobId, client_id: this.#clientId })
+      .whereNot('data_state', 'gone')
+      .update({ maintenance_at: this.#database.now() });
+  }
+
+  /** Maintenance is due at this time (epoch milliseconds) at the latest. */
+  async maintainBy(trx: Knex.Transaction, jobId: number, at: number): Promise<void> {
+    const time = toDatabaseTime(at);
+    await trx(JOBS)
+      .where({ id: jobId, client_id: this.#clientId })
+      .where((later) => void later.whereNull('maintenance_at').orWhere('maintenance_at', '>', time))
+      .update({ maintenance_at: time });
+  }
+
+  #grace(graceMs: number): Record<string, unknown> {
+    const at = this.#database.now(graceMs);
+    return { data_state: 'grace', data_delete_at: at, maintenance_at: at };
   }
 
   /** Another host key than the pinned one, as a connection test saw it: the page offers it to be accepted. */
@@ -135,9 +248,13 @@ export class ClientJobs {
 
   /** False: retention was not frozen. */
   async unfreeze(trx: Knex.Transaction, uuid: string): Promise<boolean> {
-    const changed = await this.#live(trx, uuid)
-      .whereNotNull('frozen_at')
-      .update({ frozen_at: null, frozen_reason: null, frozen_run_uuid: null, updated_at: this.#database.now() });
+    const changed = await this.#live(trx, uuid).whereNotNull('frozen_at').update({
+      frozen_at: null,
+      frozen_reason: null,
+      frozen_run_uuid: null,
+      maintenance_at: this.#database.now(),
+      updated_at: this.#database.now(),
+    });
     return changed > 0;
   }
 
@@ -174,6 +291,10 @@ export class ClientJobs {
     return executor(`${JOBS} as j`)
       .where('j.client_id', this.#clientId)
       .select('j.*', executor.raw('exists ? as layout_fixed', [everRun]));
+  }
+
+  #deleted(executor: Executor, uuid: string): Knex.QueryBuilder {
+    return executor(JOBS).where({ uuid, client_id: this.#clientId, status: 'deleted' });
   }
 
   #live(executor: Executor, uuid: string): Knex.QueryBuilder {

@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
 import { BackupError } from '../errors/backup-error.ts';
 import type { Database, Executor } from './connect.ts';
+import { toDatabaseTime } from './times.ts';
 import { toStoredPoint, type RunRow, type StoredPoint } from './run-rows.ts';
 
 const POINTS = 's3_cloudbackup_restore_points';
@@ -39,6 +40,63 @@ export class ClientPoints {
       .limit(query.limit);
   }
 
+  /** The newest kept point of a job that is not later than a moment (epoch milliseconds). Throws POINT_NOT_FOUND. */
+  async atMoment(jobId: number, moment: number): Promise<ClientPoint> {
+    const row = (await this.atMomentQuery(jobId, moment)) as RunRow | undefined;
+    if (row === undefined)
+      throw new BackupError('POINT_NOT_FOUND', 'There is no restore point at or before this time. Choose a later one.');
+    return toClientPoint(row);
+  }
+
+  atMomentQuery(jobId: number, moment: number): Knex.QueryBuilder {
+    return this.#points(this.#database.knex)
+      .where({ 'p.job_id': jobId, 'p.state': 'kept' })
+      .where('p.created_at', '<=', toDatabaseTime(moment))
+      .orderBy('p.generation', 'desc')
+      .first();
+  }
+
+  /** All that are not pruned, the highest generation first: for the time line and for planning. */
+  async live(jobId: number, limit: number): Promise<HistoryPoint[]> {
+    const rows = (await this.liveQuery(jobId, limit)) as RunRow[];
+    return rows.map((row) => ({ ...toClientPoint(row), generation: Number(row['generation']) }));
+  }
+
+  liveQuery(jobId: number, limit: number): Knex.QueryBuilder {
+    return this.#points(this.#database.knex)
+      .where('p.job_id', jobId)
+      .whereIn('p.state', ['kept', 'marked', 'deleting'])
+      .orderBy('p.generation', 'desc')
+      .limit(limit);
+  }
+
+  /**
+   * Pins a point: retention leaves it alone until it is unpinned. A marked one can still be saved by it. Returns the job's row number.
+   * Throws POINT_NOT_FOUND, also for one that is being deleted.
+   */
+  async pin(trx: Knex.Transaction, uuid: string, by: string): Promise<{ jobId: number; changed: boolean }> {
+    const changed = await this.#own(trx, uuid)
+      .whereNull('pinned_at')
+      .update({ pinned_at: this.#database.now(), pinned_by: by });
+    return { jobId: await this.#jobOf(trx, uuid), changed: changed > 0 };
+  }
+
+  /** Throws POINT_NOT_FOUND. */
+  async unpin(trx: Knex.Transaction, uuid: string): Promise<{ jobId: number; changed: boolean }> {
+    const changed = await this.#own(trx, uuid).whereNotNull('pinned_at').update({ pinned_at: null, pinned_by: null });
+    return { jobId: await this.#jobOf(trx, uuid), changed: changed > 0 };
+  }
+
+  #own(trx: Knex.Transaction, uuid: string): Knex.QueryBuilder {
+    return trx(POINTS).where({ uuid, client_id: this.#clientId }).whereIn('state', ['kept', 'marked']);
+  }
+
+  async #jobOf(trx: Knex.Transaction, uuid: string): Promise<number> {
+    const row = (await this.#own(trx, uuid).first('job_id')) as { job_id: number } | undefined;
+    if (row === undefined) throw new BackupError('POINT_NOT_FOUND');
+    return Number(row.job_id);
+  }
+
   /** Throws POINT_NOT_FOUND, also for one that is being removed. */
   async get(uuid: string, executor: Executor = this.#database.knex): Promise<ClientPoint> {
     const row = (await this.#points(executor).where({ 'p.uuid': uuid, 'p.state': 'kept' }).first()) as
@@ -53,6 +111,10 @@ export class ClientPoints {
       .where('p.client_id', this.#clientId)
       .select('p.*', 'j.uuid as job_uuid');
   }
+}
+
+export interface HistoryPoint extends ClientPoint {
+  readonly generation: number;
 }
 
 export interface PointListQuery {

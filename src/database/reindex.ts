@@ -85,12 +85,13 @@ export async function jobCounters(database: Database, jobId: number): Promise<{ 
   return { generation: Number(row?.generation ?? 0), frozen: (row?.frozen_at ?? null) !== null };
 }
 
-/** All of a plan in one transaction, conditional on the lease of the run that reindexes; ends that run. */
+/** All of a plan, and what lies in the bucket, in one transaction, conditional on the lease of the run that reindexes; ends that run. */
 export async function applyReindex(
   database: Database,
   job: WorkerJob,
   lease: Lease,
   plan: ReindexPlan,
+  sizes: { readonly total: number; readonly byClaim: ReadonlyMap<string, number> },
 ): Promise<'applied' | 'lost'> {
   return await database.transaction(async (trx) => {
     const ended = await trx('s3_cloudbackup_runs')
@@ -117,9 +118,16 @@ export async function applyReindex(
       });
     if (ended === 0) return 'lost';
     for (const run of plan.runs) await applyRun(database, trx, job, run);
-    for (const point of plan.points) await applyPoint(database, trx, job, point);
+    for (const point of plan.points) {
+      const { run, claim } = point.manifest;
+      await applyPoint(database, trx, job, point, sizes.byClaim.get(`${run}/${claim}`) ?? 0);
+    }
     await setState(trx, job.id, plan.deleting, { state: 'deleting' });
     await setState(trx, job.id, plan.lost, { state: 'pruned', pruned_at: database.now() });
+    // What the bucket tells to be deleted, and what no point explains, is for maintenance.
+    await trx('s3_cloudbackup_jobs')
+      .where({ id: job.id })
+      .update({ stored_bytes: sizes.total, maintenance_at: database.now() });
     await trx('s3_cloudbackup_jobs')
       .where({ id: job.id })
       .where('generation', '<', plan.generation)
@@ -185,6 +193,7 @@ async function applyPoint(
   trx: Knex.Transaction,
   job: WorkerJob,
   point: IndexedPoint,
+  addedBytes: number,
 ): Promise<void> {
   const { manifest } = point;
   const columns = {
@@ -199,6 +208,7 @@ async function applyPoint(
     stored: manifest.stored,
     carried: manifest.carried,
     failed: manifest.failed,
+    added_bytes: addedBytes,
   };
   if (point.known !== null) {
     await trx('s3_cloudbackup_restore_points').where({ uuid: point.known, job_id: job.id }).update(columns);
@@ -226,7 +236,7 @@ async function applyPoint(
     stored: manifest.stored,
     carried: manifest.carried,
     failed: manifest.failed,
-    addedBytes: 0,
+    addedBytes,
     destination: { bucketId: job.bucketId, bucket: job.bucketName, prefix: job.prefix },
     createdAt: toDatabaseTime(Date.parse(manifest.created_at)),
   });

@@ -86,6 +86,12 @@ const entries = {
     data: NOTHING_CHANGED,
     action: 'Choose another restore point.',
   },
+  PATH_NOT_FOUND: {
+    status: 404,
+    what: 'The restore point holds nothing under this path.',
+    data: NOTHING_CHANGED,
+    action: 'Open the folder above it, or search for the name. The file may be in another restore point.',
+  },
   BUCKET_NOT_FOUND: {
     status: 404,
     what: 'This bucket does not exist or is not active.',
@@ -164,11 +170,29 @@ const entries = {
     data: NOTHING_CHANGED,
     action: 'Wait a minute and try again.',
   },
+  TOO_MANY_DOWNLOADS: {
+    status: 429,
+    what: 'Other downloads of your account are still under way.',
+    data: NOTHING_CHANGED,
+    action: 'Wait until one of them has ended, or restore into a bucket: that has no such limit.',
+  },
+  DOWNLOAD_TOO_LARGE: {
+    status: 422,
+    what: 'There are too many files for one download.',
+    data: NOTHING_CHANGED,
+    action: 'Download as tar, which has no limit, choose fewer folders, or restore into a bucket.',
+  },
   CONFLICT: {
     status: 409,
     what: 'Somebody else changed this meanwhile.',
     data: NOTHING_CHANGED,
     action: 'Reload the page and try again.',
+  },
+  DATA_BEING_DELETED: {
+    status: 409,
+    what: 'The data of this job is being deleted: its grace is over.',
+    data: 'What is deleted cannot be brought back, and the rest follows.',
+    action: 'Make a new job. Its first run backs up everything again.',
   },
   INTERNAL: {
     status: 500,
@@ -197,9 +221,11 @@ const entries = {
     action: 'Check the name of the bucket and the region.',
   },
   ERR_S3_PREFLIGHT_NETWORK: {
+    status: 503,
     what: 'The S3 server of the destination could not be reached.',
     data: UNTOUCHED,
-    action: 'The run is tried again. If it stays, check the storage endpoint.',
+    action:
+      'A run is tried again by itself; a page can be opened again in a minute. If it stays, check the storage endpoint.',
     transient: true,
   },
   ERR_SFTP_AUTH: {
@@ -284,19 +310,28 @@ const entries = {
 
   // --- destination and format ---
   ERR_DEST_AUTH: {
+    status: 502,
     what: 'The destination storage refused our keys.',
     data: UNTOUCHED,
     action: 'Tell the support team: the keys of the storage account need to be renewed.',
   },
   ERR_DEST_BUCKET_NOT_FOUND: {
+    status: 502,
     what: 'The destination bucket does not exist any more.',
     data: 'Backups that lay in this bucket are gone with it.',
     action: 'Tell the support team, or create a job with another bucket.',
   },
   ERR_DEST_REFUSED: {
+    status: 502,
     what: 'The destination storage refused a request for a reason of its own.',
     data: UNTOUCHED,
     action: 'Tell the support team the time and the number of the run.',
+  },
+  ERR_DELETE_REFUSED: {
+    what: 'The destination storage does not let us delete: its keys may not, or the bucket locks its objects.',
+    data: 'Nothing is lost: old restore points and what they hold take room until they can be removed.',
+    action:
+      'Give the keys of the storage account the right to delete, or wait until the lock ends; maintenance goes on by itself.',
   },
   ERR_DEST_NOT_OURS: {
     what: 'The folder in the bucket belongs to another job or installation, or its owner marker is missing or altered.',
@@ -309,6 +344,7 @@ const entries = {
     action: 'An operator runs bin/reindex for this job; the bucket is the truth.',
   },
   ERR_MANIFEST_INVALID: {
+    status: 502,
     what: 'A manifest or chunk in the bucket cannot be read or was altered.',
     data: 'The files themselves are not touched; the restore point is not used until this is solved.',
     action: 'Tell the support team. Another restore point can be restored meanwhile.',
@@ -320,6 +356,7 @@ const entries = {
     transient: true,
   },
   ERR_OBJECT_MISSING: {
+    status: 502,
     what: 'An object that a restore point needs is missing in the bucket.',
     data: 'The files named in the report cannot be restored from this point.',
     action: 'Choose another restore point, and tell the support team.',
@@ -330,9 +367,21 @@ const entries = {
     action: 'Shorten the name or the folder names of the file that the report names.',
   },
   ERR_RESTORE_MISMATCH: {
+    status: 502,
     what: 'Restored files differ from what was backed up.',
     data: 'The backup itself was not changed.',
     action: 'Restore again; if it stays, choose another restore point and tell the support team.',
+  },
+  ERR_VALIDATION_DIFFERS: {
+    what: 'The validation found files that are missing in the bucket or differ from what was backed up.',
+    data: 'The files that the report names cannot be restored from this point as they were; all others can.',
+    action: 'Look at the report of the run. Earlier restore points may hold these files; tell the support team.',
+  },
+  ERR_DRILL_FAILED: {
+    what: 'The restore test could not read a file back as it was backed up.',
+    data: 'The files that the report names cannot be restored from the newest point as they were.',
+    action:
+      'Look at the report of the run, and start a validation to see how many files are affected. Tell the support team.',
   },
   ERR_RESTORE_TARGET: {
     status: 422,
@@ -340,7 +389,13 @@ const entries = {
     data: NOTHING_CHANGED,
     action: 'Choose an empty folder, or a prefix outside of every backup job.',
   },
+  ERR_NAME_CASE: {
+    what: 'The target takes two file names for one that differ by upper and lower case only.',
+    data: 'One of them was restored; the backup itself was not changed.',
+    action: 'Restore the files that the report names to another place, such as a bucket.',
+  },
   ERR_HOLD_LOST: {
+    status: 409,
     what: 'The restore point was released while it was in use.',
     data: 'What was restored so far may be incomplete.',
     action: 'Start the restore again.',

@@ -45,7 +45,6 @@ export function refuseUnavailable(changes: JobChanges): void {
   );
 }
 
-/** `retention_value` without a mode means nothing. */
 function isEmptyCollection(value: unknown): boolean {
   return typeof value === 'object' && value !== null && Object.keys(value).length === 0;
 }

@@ -1,5 +1,12 @@
+import type { ArchiveFormat } from '../browse/archive-writer.ts';
+import type { ServiceState } from '../host/port.ts';
+import type { ComparisonView, FolderView, SearchView, VersionsView } from '../protocol/browse.ts';
 import type { BucketView, ConnectionView, JobCard, JobView, SettingsView, SourceView } from '../protocol/job.ts';
-import type { EventView, PointView, ProgressView, RunView } from '../protocol/run.ts';
+import type { Overwrite } from '../protocol/run-options.ts';
+import type { DrillView, ProofsView, RunFileTotals, RunFileView } from '../protocol/proofs.ts';
+import type { EventView, PointView, ProgressView, RunView, ValidationStatusField } from '../protocol/run.ts';
+import type { DeletedJobView, JudgedPointView, RetentionPreview } from '../protocol/retention.ts';
+import type { RetentionInput } from './retention-change.ts';
 import type { ConnectionRequest, JobChanges, NewJob } from '../protocol/job-input.ts';
 
 /**
@@ -11,9 +18,14 @@ export interface ClientServices {
   readonly jobs: JobService;
   readonly runs: RunService;
   readonly points: PointService;
+  readonly retention: RetentionService;
+  readonly proofs: ProofService;
+  readonly browse: BrowseService;
   readonly buckets: { list(): Promise<BucketView[]> };
   readonly settings: SettingsService;
   readonly connections: ConnectionService;
+  /** `suspended`: nothing runs, and everything can be looked at and restored. */
+  serviceState(): Promise<ServiceState>;
   /** IANA zone for times and strips: the client's default, else the host's. */
   timezone(): Promise<string>;
 }
@@ -35,8 +47,15 @@ export interface JobService {
   create(job: NewJob): Promise<{ jobId: string }>;
   /** Absent fields stay; blank secrets keep what is stored. @throws as `create`, `JOB_NOT_FOUND`, `LAYOUT_FIXED` */
   update(jobId: string, changes: JobChanges): Promise<void>;
-  /** The data and the prefix stay. @throws BackupError `JOB_NOT_FOUND`, `ALREADY_RUNNING` */
-  delete(jobId: string): Promise<{ prefix: string; bucket: string }>;
+  /**
+   * `keep`: data and prefix stay. `delete`: the data goes when its grace is over (`dataDeleteAt`, epoch milliseconds), also that of a
+   * job which was deleted before with its data kept; the prefix is free when it is gone.
+   * @throws BackupError `JOB_NOT_FOUND`, `ALREADY_RUNNING`
+   */
+  delete(
+    jobId: string,
+    data?: 'keep' | 'delete',
+  ): Promise<{ prefix: string; bucket: string; dataDeleteAt: number | null }>;
   /** Trusts the SFTP host key that was seen and refused. @throws BackupError `JOB_NOT_FOUND`, `CONFLICT` (another key meanwhile, or none) */
   acceptHostKey(jobId: string, fingerprint: string): Promise<void>;
   /** Lets retention go on after a brake. @throws BackupError `JOB_NOT_FOUND` */
@@ -60,14 +79,57 @@ export interface RunService {
     cursor?: string | undefined;
     limit?: number | undefined;
   }): Promise<ListPage<RunView>>;
-  /** @throws BackupError `POINT_NOT_FOUND`, `BUCKET_NOT_FOUND`, `ERR_RESTORE_TARGET` */
-  restore(request: {
-    pointId: string;
-    /** Folder of the point, '' = all of it. */
-    folder: string;
-    bucketId: number;
-    prefix: string;
-  }): Promise<{ runId: string }>;
+  /**
+   * Queues a restore, also while the service is suspended.
+   * @throws BackupError `POINT_NOT_FOUND`, `JOB_NOT_FOUND`, `BUCKET_NOT_FOUND`, `ERR_RESTORE_TARGET`, `ERR_DECRYPT_SOURCE_CONFIG`, `CONFLICT`
+   */
+  restore(request: RestoreRequest): Promise<{ runId: string }>;
+}
+
+export interface RestoreRequest {
+  /** One point, or the newest one of a job that is not later than a moment (epoch milliseconds). */
+  readonly from: { readonly pointId: string } | { readonly jobId: string; readonly moment: number };
+  /** Files and folders of the point, by their paths; none = all of it. */
+  readonly paths: readonly string[];
+  /** A folder of one of the client's buckets outside of every backup, or the source that the job backs up. */
+  readonly target:
+    { readonly kind: 'bucket'; readonly bucketId: number; readonly prefix: string } | { readonly kind: 'source' };
+  readonly overwrite: Overwrite;
+  /** Only counts what would be done. */
+  readonly dryRun: boolean;
+}
+
+export interface RetentionService {
+  /**
+   * What a retention would do to the points as they are now; without one, what waits or is in force.
+   * @throws BackupError `JOB_NOT_FOUND`, `INVALID_INPUT`
+   */
+  preview(jobId: string, retention: RetentionInput): Promise<RetentionPreview>;
+  /** Every point that is not gone, the newest first, and what retention makes of it. @throws BackupError `JOB_NOT_FOUND` */
+  history(jobId: string): Promise<PointHistory>;
+  /** @throws BackupError `POINT_NOT_FOUND` */
+  pin(pointId: string): Promise<void>;
+  /** @throws BackupError `POINT_NOT_FOUND` */
+  unpin(pointId: string): Promise<void>;
+  /** Takes back a retention that waits for its cool-off. @throws BackupError `JOB_NOT_FOUND` */
+  undo(jobId: string): Promise<{ undone: boolean }>;
+  /** For how long a deleted job can be brought back before its data goes, in milliseconds. */
+  graceMs(): Promise<number>;
+  /** Deleted jobs whose data is not gone yet, the youngest first. */
+  deleted(query?: { cursor?: string | undefined; limit?: number | undefined }): Promise<ListPage<DeletedJobView>>;
+  /** Brings a deleted job back, paused, with all its points. @throws BackupError `JOB_NOT_FOUND`, `DATA_BEING_DELETED` */
+  undelete(jobId: string): Promise<void>;
+}
+
+export interface PointHistory {
+  /** `goes_at`: by its age, or when the retention that waits comes into force. */
+  readonly points: JudgedPointView[];
+  readonly stored_bytes: number;
+  /** False: there are more, older ones. */
+  readonly whole: boolean;
+  /** Epoch milliseconds, and the zone, by which they were judged. */
+  readonly now: number;
+  readonly timezone: string;
 }
 
 export interface PointService {
@@ -75,6 +137,82 @@ export interface PointService {
   list(query: { jobId: string; cursor?: string | undefined; limit?: number | undefined }): Promise<ListPage<PointView>>;
   /** @throws BackupError `POINT_NOT_FOUND` */
   get(pointId: string): Promise<PointView>;
+}
+
+/** Looks into restore points. Every method also throws what reading throws (`readingErrors`). */
+export interface BrowseService {
+  /** The newest kept point of a job that is not later than this moment (epoch milliseconds). @throws BackupError `JOB_NOT_FOUND`, `POINT_NOT_FOUND` */
+  pointAt(jobId: string, moment: number): Promise<{ pointId: string }>;
+  /** @throws BackupError `POINT_NOT_FOUND`, `PATH_NOT_FOUND`, `INVALID_INPUT` (cursor) */
+  folder(query: { pointId: string; folder: string; cursor?: string | undefined; limit: number }): Promise<FolderView>;
+  /** @throws BackupError as `folder` */
+  search(query: {
+    pointId: string;
+    text: string;
+    folder: string;
+    cursor?: string | undefined;
+    limit: number;
+  }): Promise<SearchView>;
+  /** @throws BackupError `JOB_NOT_FOUND`, `PATH_NOT_FOUND` */
+  versions(query: { jobId: string; path: string; cursor?: string | undefined; limit: number }): Promise<VersionsView>;
+  /** What is different in the point `pointId` against `otherId`, of the same job. @throws BackupError `POINT_NOT_FOUND`, `INVALID_INPUT` */
+  compare(query: {
+    pointId: string;
+    otherId: string;
+    folder: string;
+    cursor?: string | undefined;
+    limit: number;
+  }): Promise<ComparisonView>;
+  /**
+   * Holds the point, writes the audit log, and gives out a body that reads the bucket while it is read. `close` must be called.
+   * @throws BackupError `POINT_NOT_FOUND`, `PATH_NOT_FOUND`, `TOO_MANY_DOWNLOADS`, `DOWNLOAD_TOO_LARGE`, `INVALID_INPUT`
+   */
+  download(request: {
+    pointId: string;
+    paths: readonly string[];
+    format: ArchiveFormat | 'file';
+  }): Promise<PointDownload>;
+}
+
+export interface PointDownload {
+  readonly fileName: string;
+  readonly contentType: string;
+  /** Bytes, where they are known before. */
+  readonly length: number | null;
+  body(signal: AbortSignal): AsyncIterable<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** Validations, restore tests, and the reports of runs. */
+export interface ProofService {
+  /** Of the newest point, or of another one of the job. @throws BackupError `JOB_NOT_FOUND`, `POINT_NOT_FOUND`, `ALREADY_RUNNING`, `SERVICE_SUSPENDED` */
+  startValidation(jobId: string, options?: { pointId?: string | undefined }): Promise<{ runId: string }>;
+  /** @throws BackupError `JOB_NOT_FOUND`, `POINT_NOT_FOUND`, `ALREADY_RUNNING`, `SERVICE_SUSPENDED` */
+  startDrill(jobId: string): Promise<{ runId: string }>;
+  /** @throws BackupError `JOB_NOT_FOUND` */
+  state(jobId: string): Promise<ProofsView>;
+  /** Newest first; of one job or of all. @throws BackupError `JOB_NOT_FOUND` */
+  drills(query: {
+    jobId?: string | undefined;
+    cursor?: string | undefined;
+    limit?: number | undefined;
+  }): Promise<ListPage<DrillView>>;
+  /** `not_run`, `running`, or how the validation of this run ended, with a few lines of its log. @throws BackupError `RUN_NOT_FOUND` */
+  validationOf(runId: string): Promise<{ status: ValidationStatusField; excerpt: string | null }>;
+  /** Files of a run that were not as they should be, after the row `after`. @throws BackupError `RUN_NOT_FOUND` */
+  files(runId: string, query: RunFilesQuery): Promise<{ rows: RunFileView[]; next: number | null }>;
+  /** @throws BackupError `RUN_NOT_FOUND` */
+  fileTotals(runId: string): Promise<RunFileTotals>;
+  /** All of them, read page by page. @throws BackupError `RUN_NOT_FOUND`, with the first one */
+  allFiles(runId: string, query: Pick<RunFilesQuery, 'kind' | 'text'>): AsyncIterable<RunFileView>;
+}
+
+export interface RunFilesQuery {
+  readonly kind?: RunFileView['kind'] | undefined;
+  /** Part of the path. */
+  readonly text?: string | undefined;
+  readonly after?: number | undefined;
+  readonly limit?: number | undefined;
 }
 
 export interface SettingsService {

@@ -1,10 +1,13 @@
 import { ClientJobs } from '../database/jobs.ts';
 import { ClientPoints } from '../database/points.ts';
+import { browseService } from './browse-service.ts';
 import type { ClientServices } from './client.ts';
 import { connectionService } from './connection-service.ts';
 import { JobsOfClient } from './job-service.ts';
 import { timezoneOf, type ServiceParts } from './parts.ts';
+import { proofService } from './proof-service.ts';
 import { runService } from './run-service.ts';
+import { retentionService } from './retention-service.ts';
 import { settingsService } from './settings-service.ts';
 import { clientPointView } from './views.ts';
 
@@ -18,8 +21,12 @@ export function clientServices(parts: ServiceParts, clientId: number): ClientSer
     clientId,
     jobs: new JobsOfClient(parts, clientId),
     runs: runService(parts, clientId),
+    retention: retentionService(parts, clientId),
     settings: settingsService(parts, clientId),
     connections: connectionService(parts, clientId),
+    browse: browseService(parts, clientId),
+    serviceState: () => parts.host.serviceState(clientId),
+    proofs: proofService(parts, clientId),
     timezone: () => timezoneOf(parts, clientId),
     points: {
       async list({ jobId, cursor, limit = PAGE }) {

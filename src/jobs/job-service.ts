@@ -3,6 +3,7 @@ import type { Transaction } from '../database/connect.ts';
 import type { JobValues, StoredJob } from '../database/job-rows.ts';
 import { ClientJobs } from '../database/jobs.ts';
 import { ClientPrefixes, type Place } from '../database/prefixes.ts';
+import { retentionColumns } from '../database/retention-rows.ts';
 import { ClientRuns } from '../database/runs.ts';
 import { BackupError } from '../errors/backup-error.ts';
 import { invalidFields } from '../errors/invalid-fields.ts';
@@ -14,7 +15,9 @@ import { fingerprintOf } from '../sources/host-key.ts';
 import { refuseUnavailable } from './availability.ts';
 import type { JobService } from './client.ts';
 import { clientActor, timezoneOf, type ServiceParts } from './parts.ts';
+import { planProofs } from './plan-proofs.ts';
 import { planSchedule } from './plan-schedule.ts';
+import { changeRetention, coolOffMs, graceMs, requestedRetention, zoneOfJob } from './retention-change.ts';
 import { sourceService, type CheckedSource, type SourceService } from './source.ts';
 import { lastDays, stripOf } from './strip.ts';
 import { jobView, plainRunView } from './views.ts';
@@ -66,12 +69,15 @@ export class JobsOfClient implements JobService {
     const source = await this.#sources.check(given);
     await this.#sources.refuseDestination(source, place);
     const plan = await planSchedule(this.#parts, this.#clientId, uuid, given, null);
+    const retention = requestedRetention(given, { mode: 'none' });
     await this.#parts.database.transaction(async (trx) => {
       await this.#prefixes.take(trx, place, { kind: 'job', uuid });
       await this.#jobs.insert(trx, {
         ...plainValues(given),
         ...plan,
+        ...planProofs(given, null, this.#parts.clock()),
         ...this.#sources.columns(source, uuid),
+        ...retentionColumns(retention ?? { mode: 'none' }),
         name: given.name,
         uuid,
         s3_user_id: bucket.accountId,
@@ -96,25 +102,53 @@ export class JobsOfClient implements JobService {
     const values: JobValues = {
       ...plainValues(changes),
       ...(await planSchedule(this.#parts, this.#clientId, jobId, changes, job)),
+      ...planProofs(changes, job, this.#parts.clock()),
       ...(source === null ? {} : { ...this.#sources.columns(source, jobId), ...forgetHostKey(source, job) }),
     };
+    const next = requestedRetention(changes, job.retention);
+    const timezone = await zoneOfJob(this.#parts, this.#clientId, { timezone: values.timezone ?? job.timezone });
+    const wait = next === null ? 0 : await coolOffMs(this.#parts);
     await this.#parts.database.transaction(async (trx) => {
       if (place !== null) await this.#move(trx, jobId, place);
       await this.#jobs.update(trx, jobId, values);
-      await this.#audit(trx, 'job.changed', jobId, { fields: changedFields(changes) });
+      const retention =
+        next === null
+          ? null
+          : await changeRetention(this.#parts, this.#jobs, trx, { jobId, next, timezone, coolOffMs: wait });
+      const told = retention === null || retention.kind === 'none' ? {} : { retention: { ...retention, policy: next } };
+      await this.#audit(trx, 'job.changed', jobId, { fields: changedFields(changes), ...told });
     });
   }
 
-  async delete(jobId: string): Promise<{ bucket: string; prefix: string }> {
-    const { dest_bucket_name: bucket, dest_prefix: prefix } = await this.#jobs.get(jobId);
+  async delete(jobId: string, data: 'keep' | 'delete' = 'keep'): ReturnType<JobService['delete']> {
+    const before = await this.#jobs.find(jobId);
+    // A job that went with its data kept may still lose it; keeping it once more means nothing.
+    if (before === null && data === 'delete') return await this.#giveUpData(jobId);
+    const { dest_bucket_name: bucket, dest_prefix: prefix } = before ?? (await this.#jobs.get(jobId));
+    const grace = await graceMs(this.#parts);
     await this.#parts.database.transaction(async (trx) => {
-      if (!(await this.#jobs.markDeleted(trx, jobId))) {
+      if (!(await this.#jobs.markDeleted(trx, jobId, data === 'keep' ? 'keep' : { graceMs: grace }))) {
         await this.#jobs.get(jobId, trx);
         throw new BackupError('ALREADY_RUNNING');
       }
-      await this.#audit(trx, 'job.deleted', jobId, { bucket, prefix, data: 'kept' });
+      await this.#audit(trx, 'job.deleted', jobId, { bucket, prefix, data: data === 'keep' ? 'kept' : 'grace' });
     });
-    return { bucket, prefix };
+    return { bucket, prefix, dataDeleteAt: data === 'keep' ? null : await this.#dataDeleteAt(jobId) };
+  }
+
+  async #giveUpData(jobId: string): ReturnType<JobService['delete']> {
+    const { dest_bucket_name: bucket, dest_prefix: prefix } = await this.#jobs.getDeleted(jobId);
+    const grace = await graceMs(this.#parts);
+    await this.#parts.database.transaction(async (trx) => {
+      // Asked twice: the first time counts.
+      if (!(await this.#jobs.giveUpData(trx, jobId, grace))) return;
+      await this.#audit(trx, 'job.data_given_up', jobId, { bucket, prefix });
+    });
+    return { bucket, prefix, dataDeleteAt: await this.#dataDeleteAt(jobId) };
+  }
+
+  async #dataDeleteAt(jobId: string): Promise<number | null> {
+    return (await this.#jobs.getDeleted(jobId)).data_delete_at;
   }
 
   async acceptHostKey(jobId: string, fingerprint: string): Promise<void> {

@@ -3,7 +3,15 @@ import type { ClientPoint } from '../database/points.ts';
 import { isOver, isSkipped, type ListedRun, type StoredPoint, type StoredRun } from '../database/run-rows.ts';
 import { catalogue, type ErrorCode } from '../errors/catalogue.ts';
 import type { JobView } from '../protocol/job.ts';
-import type { PointView, ProblemView, ProgressView, RunView } from '../protocol/run.ts';
+import {
+  ValidationStatusField,
+  type PointView,
+  type ProblemView,
+  type ProgressView,
+  type RestoreView,
+  type RunView,
+} from '../protocol/run.ts';
+import { RestoreOptions, RestoreStats } from '../protocol/run-options.ts';
 import { times } from '../protocol/times.ts';
 import { describeSchedule } from '../schedule/describe.ts';
 import { parseSchedule } from '../schedule/schedule.ts';
@@ -45,8 +53,15 @@ export function jobView(job: StoredJob, timezone: string): JobView {
     overdue_grace_seconds: job.overdue_grace_seconds,
     encryption_enabled: job.encryption_enabled,
     validation_mode: job.validation_mode,
+    validation_every_days: job.validation_every_days,
+    drill_every_days: job.drill_every_days,
     retention_mode: job.retention_mode,
     retention_value: job.retention_value,
+    retention: job.retention,
+    retention_pending:
+      job.retention_pending === null
+        ? null
+        : { retention: job.retention_pending, ...times({ acts_at: job.retention_acts_at }) },
     max_attempts: job.max_attempts,
     bandwidth_limit_kbps: job.bandwidth_limit_kbps,
     brake_percent: job.brake_percent,
@@ -85,7 +100,35 @@ export function emailsOf(stored: string | null): string[] {
 }
 
 export function runView(run: ListedRun): RunView {
-  return { ...plainRunView(run, run.job_name), point: run.point === null ? null : pointView(run.point, run.job_uuid) };
+  const restore = run.kind === 'restore' ? restoreView(run) : null;
+  return {
+    ...plainRunView(run, run.job_name),
+    point: run.point === null ? null : pointView(run.point, run.job_uuid),
+    ...(restore === null ? {} : { restore }),
+  };
+}
+
+const SHOWN_PATHS = 20;
+
+/** Null where the row does not tell it: it was written by another version. */
+function restoreView(run: ListedRun): RestoreView | null {
+  const options = RestoreOptions.safeParse(JSON.parse(run.options_json ?? 'null'));
+  if (!options.success) return null;
+  const { point, paths, target, overwrite, dry_run } = options.data;
+  const stats = RestoreStats.safeParse(JSON.parse(run.stats_json ?? 'null'));
+  const bucket = target.kind === 'bucket' ? target : null;
+  return {
+    point_id: point,
+    paths: paths.slice(0, SHOWN_PATHS),
+    path_count: paths.length,
+    target: target.kind,
+    target_text: target.kind === 'bucket' ? `${target.bucket}/${target.prefix}` : target.summary,
+    dest_bucket: bucket?.bucket ?? null,
+    dest_prefix: bucket?.prefix ?? null,
+    overwrite,
+    dry_run,
+    counts: stats.success ? stats.data : null,
+  };
 }
 
 export function plainRunView(run: StoredRun, jobName: string): Omit<RunView, 'point'> {
@@ -102,6 +145,7 @@ export function plainRunView(run: StoredRun, jobName: string): Omit<RunView, 'po
     problem: problemOf(run.error_code),
     attempt: run.attempt,
     max_attempts: run.max_attempts,
+    validation_status: validationStatus(run.validation_status),
     ...figures(run),
     duration_ms: run.started_at === null || run.finished_at === null ? null : run.finished_at - run.started_at,
     ...times({ created_at: run.created_at, started_at: run.started_at, finished_at: run.finished_at }),
@@ -126,6 +170,7 @@ export function progressView(run: StoredRun): ProgressView {
     error_summary: run.error_summary,
     problem: problemOf(run.error_code),
     worker_host: run.worker_host,
+    validation_status: validationStatus(run.validation_status),
     attempt: run.attempt,
     max_attempts: run.max_attempts,
     ...figures(run),
@@ -143,6 +188,11 @@ export function progressView(run: StoredRun): ProgressView {
       not_before: run.not_before,
     }),
   };
+}
+
+/** A word that is not known (of a newer worker) says nothing. */
+export function validationStatus(stored: string): ValidationStatusField {
+  return ValidationStatusField.catch('not_run').parse(stored);
 }
 
 /** Totals may still grow while a run lists its source, and a retried transfer may count beyond them. */

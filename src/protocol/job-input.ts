@@ -37,6 +37,16 @@ const source = {
   sftp_path: Path(1024).optional(),
 };
 
+/**
+ * What is kept of the restore points: `none` (all of them), `keep_last_n` and `keep_days` with `retention_value`, `tiers` with
+ * `retention_json` `{ hourly, daily, weekly, monthly, yearly }`. Values are checked by src/retention/policy.ts.
+ */
+export const retentionFields = {
+  retention_mode: clearable(line({ max: 16 })).optional(),
+  retention_value: clearable(z.union([z.number(), z.string()], { error: 'must be a whole number' })).optional(),
+  retention_json: clearable(json(z.record(z.string(), z.unknown(), { error: 'must be a JSON object' }))).optional(),
+};
+
 const rest = {
   dest_prefix: Path(512).nullable().optional(),
   dest_type: line({ max: 16 }).optional(),
@@ -53,7 +63,12 @@ const rest = {
   start_jitter_seconds: number({ min: 0, max: 3600 }).optional(),
   overdue_grace_seconds: number({ min: 300, max: 30 * 86_400 }).optional(),
   max_attempts: number({ min: 1, max: 10 }).optional(),
+  ...retentionFields,
   bandwidth_limit_kbps: clearable(number({ min: 0, max: 100_000_000 })).optional(),
+  validation_mode: clearable(z.enum(['none', 'post_run'], { error: 'must be none or post_run' })).optional(),
+  /** 0 or blank: never by schedule. */
+  validation_every_days: clearable(number({ min: 0, max: 365 })).optional(),
+  drill_every_days: clearable(number({ min: 0, max: 365 })).optional(),
   brake_percent: number({ min: 1, max: 100 }).optional(),
   brake_min_files: number({ min: 1, max: 1_000_000_000 }).optional(),
   notify_override_email: clearable(EmailList).optional(),
@@ -72,10 +87,6 @@ export const unavailableFields = [
   'encryption_mode',
   'compression_enabled',
   'compression',
-  'validation_mode',
-  'retention_mode',
-  'retention_value',
-  'retention_json',
   'policy_json',
   'parallelism',
   'source_connection_id',

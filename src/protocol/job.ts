@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { RetentionPolicyView } from './retention.ts';
 import { RunView } from './run.ts';
 import { timeFields } from './times.ts';
 
@@ -58,8 +59,15 @@ export const JobView = z.object({
   overdue_grace_seconds: z.number(),
   encryption_enabled: z.boolean(),
   validation_mode: z.string(),
+  /** Null: never by schedule. */
+  validation_every_days: z.number().nullable(),
+  drill_every_days: z.number().nullable(),
   retention_mode: z.string(),
   retention_value: z.number().nullable(),
+  /** What is in force, in one object. */
+  retention: RetentionPolicyView,
+  /** A retention that keeps less, and from when on: until then the one above is in force, and this can be undone. */
+  retention_pending: z.object({ retention: RetentionPolicyView, ...timeFields('acts_at') }).nullable(),
   max_attempts: z.number(),
   bandwidth_limit_kbps: z.number().nullable(),
   brake_percent: z.number(),

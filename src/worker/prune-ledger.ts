@@ -50,8 +50,7 @@ export class SqlPruneLedger implements PruneLedger {
     return await reachable(async () => {
       const plan = await planNow(database, database.knex, job.id, hostTimezone);
       const byId = new Map(plan.points.map((point) => [point.uuid, toPointView(point)]));
-      const views = (uuids: readonly string[]): PointView[] =>
-        uuids.flatMap((uuid) => byId.get(uuid) ?? []);
+      const views = (uuids: readonly string[]): PointView[] => uuids.flatMap((uuid) => byId.get(uuid) ?? []);
       return { remove: views(plan.remove), unmark: views(plan.unmark) };
     });
   }

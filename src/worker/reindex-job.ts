@@ -71,7 +71,7 @@ function ledgerOf(
       const rows = await jobRuns(database, job.id, [...new Set([...runs, ...points.map((point) => point.runUuid)])]);
       return { points: points.map(toPointView), runs: toRunViews(rows), job: await jobCounters(database, job.id) };
     },
-    apply: async (plan) => await applyReindex(database, job, lease, plan),
+    apply: async (plan, sizes) => await applyReindex(database, job, lease, plan, sizes),
   };
 }
 

@@ -10,9 +10,11 @@ import { jobFields, makeJob, makePoint, openPortal, type Person, type TestPortal
 /** Identifiers of things that belong to one person, or to nobody at all. */
 interface Ids {
   readonly job: string;
+  readonly deletedJob: string;
   readonly run: string;
   readonly queuedRun: string;
   readonly point: string;
+  readonly drill: string;
   readonly bucket: number;
 }
 
@@ -30,6 +32,34 @@ const cases: Readonly<Record<string, Case>> = {
   cloudbackup_list_jobs: { tries: (ids) => [{ cursor: ids.job }] },
   cloudbackup_list_runs: { tries: (ids) => [{ job_id: ids.job }, { cursor: ids.run }] },
   cloudbackup_list_points: { tries: (ids, own) => [{ job_id: ids.job }, { job_id: own.job, cursor: ids.point }] },
+  cloudbackup_browse_snapshot: {
+    tries: (ids) => [{ point_id: ids.point }, { restore_point_id: ids.point, folder: 'a', cursor: 'x' }],
+  },
+  cloudbackup_search_snapshot: { tries: (ids) => [{ point_id: ids.point, query: 'a', cursor: 'x' }] },
+  cloudbackup_file_versions: {
+    tries: (ids, own) => [
+      { job_id: ids.job, path: 'a' },
+      { job_id: own.job, path: 'a', cursor: ids.point },
+    ],
+  },
+  cloudbackup_compare_snapshots: {
+    tries: (ids, own) => [
+      { point_id: ids.point, other_point_id: own.point, cursor: 'x' },
+      { point_id: own.point, other_point_id: ids.point },
+    ],
+  },
+  cloudbackup_download: {
+    tries: (ids) => [{ point_id: ids.point }, { point_id: ids.point, paths: 'a', format: 'file' }],
+  },
+  cloudbackup_start_validation: {
+    tries: (ids, own) => [{ job_id: ids.job }, { job_id: own.job, point_id: ids.point }],
+  },
+  cloudbackup_start_drill: { tries: (ids) => [{ job_id: ids.job }] },
+  cloudbackup_list_drills: { tries: (ids) => [{ job_id: ids.job }, { cursor: ids.drill }] },
+  cloudbackup_list_run_files: {
+    tries: (ids) => [{ run_id: ids.run }, { run_uuid: ids.run, kind: 'failed', text: 'x' }],
+  },
+  cloudbackup_download_run_files: { tries: (ids) => [{ run_id: ids.run }] },
   cloudbackup_get_job: { tries: (ids) => [{ job_id: ids.job }, { job_uuid: ids.job }] },
   cloudbackup_create_job: {
     tries: (ids) => [
@@ -44,7 +74,15 @@ const cases: Readonly<Record<string, Case>> = {
       { job_id: own.job, dest_bucket_id: ids.bucket, dest_prefix: 'x' },
     ],
   },
-  cloudbackup_delete_job: { tries: (ids) => [{ job_id: ids.job }] },
+  cloudbackup_delete_job: { tries: (ids) => [{ job_id: ids.job }, { job_id: ids.job, data: 'delete' }] },
+  cloudbackup_undelete_data: { tries: (ids) => [{ job_id: ids.job }, { job_id: ids.deletedJob }] },
+  cloudbackup_list_deleted_jobs: { tries: (ids) => [{ cursor: ids.deletedJob }] },
+  cloudbackup_preview_retention: {
+    tries: (ids) => [{ job_id: ids.job }, { job_id: ids.job, retention_mode: 'keep_last_n', retention_value: 1 }],
+  },
+  cloudbackup_undo_retention: { tries: (ids) => [{ job_id: ids.job }] },
+  cloudbackup_pin_point: { tries: (ids) => [{ point_id: ids.point }] },
+  cloudbackup_unpin_point: { tries: (ids) => [{ point_id: ids.point }] },
   cloudbackup_start_run: { tries: (ids) => [{ job_id: ids.job }, { job_id: ids.job, allow_empty: 1 }] },
   cloudbackup_cancel_run: {
     tries: (ids) => [{ run_id: ids.queuedRun }, { run_uuid: ids.queuedRun, force: 1 }, { run_id: ids.run }],
@@ -57,7 +95,14 @@ const cases: Readonly<Record<string, Case>> = {
       { restore_point_id: ids.point, dest_bucket_id: own.bucket, dest_prefix: 'restored' },
       { point_id: own.point, dest_bucket_id: ids.bucket, dest_prefix: 'restored' },
       { point_id: own.point, dest_bucket_id: ids.bucket, dest_prefix: 'adas-folder' },
+      { point_id: ids.point, target: 'source', overwrite: 'always' },
+      { job_id: ids.job, moment: Date.now(), target: 'source' },
+      { job_id: ids.job, point_id: own.point, target: 'source' },
+      { point_id: ids.point, target: 'source', dry_run: 1 },
     ],
+  },
+  cloudbackup_list_snapshots: {
+    tries: (ids, own) => [{ job_id: ids.job }, { job_id: own.job, cursor: ids.point }],
   },
   cloudbackup_test_connection: { tries: (ids) => [{ job_id: ids.job }, { job_id: ids.job, source_path: 'x' }] },
   cloudbackup_accept_host_key: { tries: (ids) => [{ job_id: ids.job, fingerprint: 'SHA256:x' }] },
@@ -76,7 +121,7 @@ beforeAll(async () => {
   portal = await openPortal({ connectionTestsPerMinute: 100_000 });
   adas = await furnish('ada');
   graces = await furnish('grace');
-  missing = { job: v7(), run: v7(), queuedRun: v7(), point: v7(), bucket: 987_654 };
+  missing = { job: v7(), deletedJob: v7(), run: v7(), queuedRun: v7(), point: v7(), drill: v7(), bucket: 987_654 };
 });
 afterAll(async () => await portal.close());
 
@@ -88,9 +133,31 @@ async function furnish(person: 'ada' | 'grace'): Promise<Ids> {
     frozen_at: '2026-01-01 00:00:00.000',
     source_host_key_seen: 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1',
   });
+  const drill = await recordProofs(knex, job, run);
   const started = await portal.as(person).post('cloudbackup_start_run', { job_id: job });
   const queuedRun = (started.body as { run_id: string }).run_id;
-  return { job, run, queuedRun, point, bucket: portal.bucketId(`${person}-backups`) };
+  const deletedJob = await makeJob(portal, person, {
+    name: `old job of ${person}`,
+    dest_prefix: `${person}s-old-folder`,
+  });
+  await portal.as(person).post('cloudbackup_delete_job', { job_id: deletedJob, data: 'delete' });
+  return { job, deletedJob, run, queuedRun, point, drill, bucket: portal.bucketId(`${person}-backups`) };
+}
+
+/** A restore test, and a file in the report of the run. */
+async function recordProofs(knex: TestPortal['database']['knex'], job: string, run: string): Promise<string> {
+  const uuid = v7();
+  const time = '2026-01-01 00:00:00.000';
+  const { id, client_id } = (await knex('s3_cloudbackup_jobs').where('uuid', job).first('id', 'client_id')) as {
+    id: number;
+    client_id: number;
+  };
+  await knex('s3_cloudbackup_drills').insert({
+    ...{ uuid, client_id, job_id: id, run_uuid: run, status: 'failed', started_at: time, finished_at: time },
+  });
+  const { id: runId } = (await knex('s3_cloudbackup_runs').where('uuid', run).first('id')) as { id: number };
+  await knex('s3_cloudbackup_run_files').insert({ run_id: runId, kind: 'failed', code: 'x', path: 'secret name' });
+  return uuid;
 }
 
 async function everything(): Promise<string> {
@@ -125,12 +192,15 @@ function visible(response: Response): unknown {
 function marksOf(person: 'ada' | 'grace', ids: Ids): string[] {
   return [
     ids.job,
+    ids.deletedJob,
     ids.run,
     ids.queuedRun,
     ids.point,
     `${person}-backups`,
     `secret job of ${person}`,
     `${person}s-folder`,
+    `old job of ${person}`,
+    `${person}s-old-folder`,
   ];
 }
 

@@ -1,11 +1,13 @@
 import type { Page } from '../page.ts';
 import { adminPage } from './admin.ts';
+import { deletedJobsPage } from './deleted-jobs.ts';
 import { editJobPage, newJobPage, nextRunsPage } from './job-form.ts';
 import { deleteJobPage, jobPage } from './job.ts';
 import { jobsPage } from './jobs.ts';
-import { restorePage } from './restore.ts';
+import { restoreJobPage, restorePage } from './restore.ts';
 import { runPage } from './run.ts';
 import { runsPage } from './runs.ts';
+import { retentionPreviewPage } from './retention.ts';
 import { settingsPage } from './settings.ts';
 
 /** Every page of the portal, in the order of the navigation. */
@@ -13,12 +15,15 @@ export const pages: readonly Page[] = [
   jobsPage,
   newJobPage,
   nextRunsPage,
+  retentionPreviewPage,
+  deletedJobsPage,
   jobPage,
   editJobPage,
   deleteJobPage,
   runsPage,
   runPage,
   restorePage,
+  restoreJobPage,
   settingsPage,
   adminPage,
 ];

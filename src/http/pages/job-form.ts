@@ -108,8 +108,12 @@ interface FormValues {
   readonly schedule: Schedule;
   readonly timezone: string | null;
   readonly ownMails: boolean;
+  readonly retention: JobView['retention'];
   readonly mails: readonly [success: boolean | null, warning: boolean | null, failure: boolean | null];
   readonly recipients: readonly string[];
+  readonly validationMode: string;
+  readonly validationEveryDays: number | null;
+  readonly drillEveryDays: number | null;
 }
 
 function blank(sourceType: string): FormValues {
@@ -123,9 +127,13 @@ function blank(sourceType: string): FormValues {
     prefix: '',
     schedule: { type: 'daily', time: '02:00' },
     timezone: null,
+    retention: { mode: 'none' },
     ownMails: false,
     mails: [null, null, null],
     recipients: [],
+    validationMode: 'none',
+    validationEveryDays: null,
+    drillEveryDays: null,
   };
 }
 
@@ -142,9 +150,14 @@ function stored(job: JobView, source: SourceView): FormValues {
     prefix: job.dest_prefix,
     schedule: parsed.ok ? parsed.schedule : { type: 'manual' },
     timezone: job.timezone,
+    // What waits is what was wanted last: saving the form again must neither undo it nor let it wait anew.
+    retention: job.retention_pending?.retention ?? job.retention,
     ownMails: mails.some((on) => on !== null) || job.notify_override_email.length > 0,
     mails,
     recipients: job.notify_override_email,
+    validationMode: job.validation_mode,
+    validationEveryDays: job.validation_every_days,
+    drillEveryDays: job.drill_every_days,
   };
 }
 
@@ -168,6 +181,7 @@ async function form(
     values: {
       ...values,
       timezone: values.timezone ?? timezone,
+      retention: retentionFields(values.retention),
       recipients: values.recipients.join(', '),
       mails: {
         success: values.mails[0] ?? settings.default_notify_on_success,
@@ -182,8 +196,27 @@ async function form(
         cron: schedule.type === 'cron' ? schedule.expression : '',
       },
     },
+    intervals,
+    intervalDays: intervals.map(({ days }) => days),
     weekdays: ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'],
   });
+}
+
+/** How often validations and restore tests are offered; another number that was set through the API stays. */
+const intervals = [
+  { days: 0, words: 'Never by schedule' },
+  { days: 1, words: 'Every day' },
+  { days: 7, words: 'Every week' },
+  { days: 30, words: 'Every 30 days' },
+  { days: 90, words: 'Every 90 days' },
+] as const;
+
+/** The number fields hold something sensible also while another mode is chosen. */
+function retentionFields(policy: JobView['retention']) {
+  const { mode: _, ...tiers } =
+    policy.mode === 'tiers' ? policy : { mode: 'tiers', hourly: 0, daily: 7, weekly: 4, monthly: 12, yearly: 0 };
+  const value = policy.mode === 'keep_last_n' ? policy.count : policy.mode === 'keep_days' ? policy.days : 30;
+  return { mode: policy.mode, value, tiers };
 }
 
 /** `On warning and failure, to ada@example.com`. */

@@ -1,8 +1,11 @@
 import { z } from 'zod';
-import { Cursor, JobId } from '../../protocol/fields.ts';
+import { Cursor, JobId, PointId } from '../../protocol/fields.ts';
 import type { JobCard, SourceView } from '../../protocol/job.ts';
+import { formatDuration } from '../format.ts';
 import { page, view } from '../page.ts';
 import { jobModel } from './job-model.ts';
+import { historyModel, retentionModel } from './retention.ts';
+import { proofsModel } from './proofs.ts';
 import { pointRow, runRow } from './rows.ts';
 
 const params = z.object({ job_id: JobId });
@@ -13,19 +16,23 @@ export const jobPage = page({
   caller: 'client',
   section: '/jobs',
   params,
-  query: z.object({ runs: Cursor, points: Cursor }),
+  query: z.object({ runs: Cursor, points: Cursor, point: PointId.optional() }),
   handle: async ({ client, params: { job_id: jobId }, query, request }) => {
-    const [card, { source }, runs, points] = await Promise.all([
+    const [card, { source }, runs, points, history] = await Promise.all([
       client.jobs.card(jobId),
       client.jobs.get(jobId),
       client.runs.list({ jobId, cursor: query.runs, limit: 20 }),
       client.points.list({ jobId, cursor: query.points, limit: 10 }),
+      client.retention.history(jobId),
     ]);
     return view('pages/job.njk', {
       job: jobModel(card, request.now, request.timezone),
       facts: factsOf(card, source),
       banners: bannersOf(card, source),
       runs: { rows: runs.rows.map(runRow), next: runs.next, first: query.runs === undefined },
+      proofs: await proofsModel(client, jobId),
+      history: historyModel(history, request.now, request.timezone, query.point),
+      retention: retentionModel(card),
       points: { rows: points.rows.map(pointRow), next: points.next, first: query.points === undefined },
       live: card.last_run !== null && card.last_run.finished_at_epoch_ms === null,
     });
@@ -39,8 +46,11 @@ export const deleteJobPage = page({
   section: '/jobs',
   params,
   handle: async ({ client, params: { job_id: jobId }, request }) => {
-    const card = await client.jobs.card(jobId);
-    return view('pages/job_delete.njk', { job: jobModel(card, request.now, request.timezone) });
+    const [card, grace] = await Promise.all([client.jobs.card(jobId), client.retention.graceMs()]);
+    return view('pages/job_delete.njk', {
+      job: jobModel(card, request.now, request.timezone),
+      grace: grace === 0 ? 'the next maintenance' : formatDuration(grace).replace(/ d$/, ' days'),
+    });
   },
 });
 

@@ -25,7 +25,8 @@ export const jobsPage = page({
     status: z.enum(['attention', 'protected', 'running', 'paused']).optional(),
   }),
   handle: async ({ client, query, request }) => {
-    const all = (await everyJob(client)).map((job) => jobModel(job, request.now, request.timezone));
+    const [every, deleted] = await Promise.all([everyJob(client), client.retention.deleted({ limit: 1 })]);
+    const all = every.map((job) => jobModel(job, request.now, request.timezone));
     const found = all.filter((job) => matches(job, query.q)).sort(byWorst);
     const jobs = query.status === undefined ? found : found.filter(filters[query.status].test);
     return view('pages/jobs.njk', {
@@ -34,6 +35,7 @@ export const jobsPage = page({
       query: { q: query.q, status: query.status ?? '' },
       filters: filterLinks(found, query.q, query.status),
       jobs,
+      deleted: deleted.rows.length > 0,
       live: all.some((job) => job.active !== null),
       here: address(query.q, query.status),
     });

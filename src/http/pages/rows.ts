@@ -20,7 +20,8 @@ export interface RunRow {
 }
 
 export function runRow(run: Omit<RunView, 'point'>): RunRow {
-  const moved = run.started_at_epoch_ms !== null && !run.skipped;
+  // What maintenance removes is told on its own page: these columns are about what was copied.
+  const moved = run.started_at_epoch_ms !== null && !run.skipped && run.kind !== 'maintenance';
   return {
     id: run.run_id,
     jobId: run.job_id,
