@@ -44,7 +44,7 @@ export async function plainFetch(from: BucketAccess, key: string): Promise<numbe
   const base = benchFolder();
   const remote = bucketRemote('DST', from);
   const { transfers } = configSchema.shape.rclone.parse(undefined);
-  const flags = restoreFlags({ transfers, toBucket: false });
+  const flags = restoreFlags({ transfers, to: 'local', keepExisting: false });
   try {
     return await timed(
       transferCommand(
@@ -60,6 +60,12 @@ export async function plainFetch(from: BucketAccess, key: string): Promise<numbe
   } finally {
     rmSync(base, { recursive: true, force: true });
   }
+}
+
+/** Seconds of `rclone delete` of one folder of a bucket, as somebody would call it who sets no flag. */
+export async function plainDelete(from: BucketAccess, key: string): Promise<number> {
+  const remote = bucketRemote('DST', from);
+  return await timed({ args: ['delete', remote.at(key), '--config', ''], env: remote.env });
 }
 
 /** What a job's `source_config` says of a bucket. */

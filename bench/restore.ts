@@ -37,7 +37,7 @@ export async function restoreSeconds({ source, place, access, signal, files }: R
     const report = await restorePoint({
       source,
       place,
-      target: new LocalTarget({ folder, bucket: source.bucket, bulk }),
+      target: new LocalTarget({ folder, bulk }),
       space: { folder: base, memoryItems: DEFAULT_MEMORY_ITEMS },
       signal,
     });

@@ -3,13 +3,15 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runExecutable } from '../src/command-line.ts';
 import { BackupError } from '../src/errors/backup-error.ts';
+import { browseBench } from './browse.ts';
+import { chainBench } from './chain.ts';
 import { databaseBench } from './database.ts';
 import { distanceBench } from './distance.ts';
 import type { Bench, BenchOptions, Figure } from './figures.ts';
 import { idleBench } from './idle.ts';
 import { runBench } from './runs.ts';
 
-const benches: readonly Bench[] = [runBench, distanceBench, databaseBench, idleBench];
+const benches: readonly Bench[] = [runBench, distanceBench, chainBench, databaseBench, idleBench, browseBench];
 
 /** Not for users: smaller sizes, to try the measurement itself. Nothing is written then. */
 const scale = Number(process.env['BENCH_SCALE'] ?? 1);
@@ -32,9 +34,12 @@ await runExecutable({
     const chosen = benches.filter((bench) => positionals[0] === undefined || bench.figures.includes(positionals[0]));
     if (chosen.length === 0)
       throw new BackupError('ERR_USAGE', `There is no figure "${positionals[0]}". Run bench --help to see all.`);
+    const pairs = values.pairs === undefined ? undefined : Number(values.pairs);
+    if (pairs !== undefined && !(Number.isInteger(pairs) && pairs >= 1))
+      throw new BackupError('ERR_USAGE', '--pairs takes a whole number from 1 on.');
     const say = (line: string): void => void process.stderr.write(`${line}\n`);
     const options: BenchOptions = {
-      pairs: values.pairs === undefined ? undefined : Number(values.pairs),
+      pairs,
       wanted: (figure) => positionals[0] === undefined || positionals[0] === figure,
       scale,
       say,

@@ -63,6 +63,19 @@ export class ClientPrefixes {
     await this.#requireFree(trx, place);
   }
 
+  /**
+   * For a restore into the source of a job, of which there is one at a time: passes the gate of the job's bucket.
+   * @throws BackupError `PREFIX_TAKEN`
+   */
+  async requireSourceUnused(trx: Knex.Transaction, job: { id: number; bucketId: number }): Promise<void> {
+    await passGates(trx, [`bucket:${job.bucketId}`]);
+    const busy: unknown = await trx(RUNS)
+      .where({ job_id: job.id, client_id: this.#clientId, kind: 'restore', dest_bucket: '' })
+      .whereIn('status', [...activeStatuses])
+      .first('id');
+    if (busy !== undefined) throw new BackupError('PREFIX_TAKEN');
+  }
+
   /** Reads all prefixes of the bucket: nesting goes both ways, and bytes are compared here, never by a collation. */
   async #requireFree(trx: Knex.Transaction, place: Place): Promise<void> {
     const taken = (await trx(PREFIXES).where('bucket_id', place.bucketId).select('prefix')) as { prefix: string }[];
@@ -75,6 +88,20 @@ export class ClientPrefixes {
     const clash = [...taken, ...restores].some(({ prefix }) => prefixesOverlap(withSlash(prefix), place.prefix));
     if (clash) throw new BackupError('PREFIX_TAKEN');
   }
+}
+
+/** Folders of these buckets in which backups lie, whoever's they are; each ends in a slash, unless it is a whole bucket. */
+export async function takenPrefixes(database: Database, bucketIds: readonly number[]): Promise<string[]> {
+  if (bucketIds.length === 0) return [];
+  const rows = (await takenPrefixesQuery(database, bucketIds)) as { prefix: string }[];
+  return rows.map(({ prefix }) => withSlash(prefix));
+}
+
+export function takenPrefixesQuery(database: Database, bucketIds: readonly number[]): Knex.QueryBuilder {
+  return database
+    .knex(PREFIXES)
+    .whereIn('bucket_id', [...bucketIds])
+    .select('prefix');
 }
 
 /** Repositories of agents may be recorded without the slash at the end. */

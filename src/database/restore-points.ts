@@ -3,6 +3,7 @@ import type { Knex } from 'knex';
 import { v7 } from 'uuid';
 import { isTerminal, type RunStatus } from '../runs/state.ts';
 import { isDuplicate, type Database, type Executor } from './connect.ts';
+import { toDatabaseTime } from './times.ts';
 
 export type PointState = 'kept' | 'marked' | 'deleting' | 'pruned';
 export type HoldPurpose = 'base' | 'restore' | 'drill';
@@ -232,11 +233,12 @@ export async function releaseExpiredHolds(database: Database, limit = 200): Prom
   return rows.length;
 }
 
-/** One point of a client, by its uuid or by the uuid of its run; for restores. Null: none, or another client's, or not kept. */
+/**
+ * One point of a client, by its uuid, by that of its run, or the newest of a job that is not later than a moment (epoch milliseconds). Null: none, or another client's, or not kept. */
 export async function findKeptPoint(
   database: Database,
   clientId: number | null,
-  reference: { point: string } | { run: string },
+  reference: { point: string } | { run: string } | { job: string; moment: number },
 ): Promise<
   | (PointRow & {
       jobId: number;
@@ -251,7 +253,11 @@ export async function findKeptPoint(
 > {
   const query = database.knex('s3_cloudbackup_restore_points').where({ state: 'kept' });
   if (clientId !== null) void query.where({ client_id: clientId });
-  if ('point' in reference) void query.where({ uuid: reference.point });
+  if ('job' in reference) {
+    const job = database.knex('s3_cloudbackup_jobs').where({ uuid: reference.job }).select('id');
+    const at = toDatabaseTime(reference.moment);
+    void query.where('job_id', job).where('created_at', '<=', at).orderBy('generation', 'desc');
+  } else if ('point' in reference) void query.where({ uuid: reference.point });
   else void query.where('run_id', database.knex('s3_cloudbackup_runs').where({ uuid: reference.run }).select('id'));
   const row = (await query.select('*').first()) as Record<string, unknown> | undefined;
   if (!row) return null;

@@ -17,6 +17,9 @@ export interface StoredRun {
   readonly error_code: string | null;
   readonly error_summary: string | null;
   readonly worker_host: string | null;
+  readonly validation_mode: string;
+  /** not_run, success, size_only or failed; that it is under way is seen by its own run. */
+  readonly validation_status: string;
   readonly attempt: number;
   readonly max_attempts: number;
   readonly event_seq: number;
@@ -39,6 +42,8 @@ export interface StoredRun {
 export interface ListedRun extends StoredRun {
   readonly job_name: string;
   readonly point: StoredPoint | null;
+  readonly options_json: string | null;
+  readonly stats_json: string | null;
 }
 
 export interface StoredPoint {
@@ -98,6 +103,8 @@ export function toStoredRun(row: RunRow): StoredRun {
     error_code: textOrNull('error_code'),
     error_summary: textOrNull('error_summary'),
     worker_host: textOrNull('worker_host'),
+    validation_mode: text('validation_mode'),
+    validation_status: text('validation_status'),
     attempt: count('attempt'),
     max_attempts: count('max_attempts'),
     event_seq: count('event_seq'),
@@ -122,6 +129,8 @@ export function toListedRun(row: RunRow): ListedRun {
   return {
     ...toStoredRun(row),
     job_name: String(row['job_name'] ?? ''),
+    options_json: (row['options_json'] as string | null | undefined) ?? null,
+    stats_json: (row['stats_json'] as string | null | undefined) ?? null,
     point: point['id'] === null || point['id'] === undefined ? null : toStoredPoint(point),
   };
 }

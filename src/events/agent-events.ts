@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { define } from './define.ts';
+import { fileProblemReason } from './file-problems.ts';
 
 const count = z.number().nonnegative();
 const none = z.object({});
@@ -29,11 +30,61 @@ export const restoreEvents = {
   RESTORE_COMPLETED: define('summary', 'info', z.object({ target_path: text.optional() }), (p, show) =>
     p.target_path === undefined ? 'Restore completed.' : `Restore completed to ${show.path(p.target_path)}.`,
   ),
+  RESTORE_COMPLETED_WARNING: define('summary', 'warn', z.object({ target_path: text.optional() }), (p, show) =>
+    p.target_path === undefined
+      ? 'Restore completed with warnings.'
+      : `Restore completed to ${show.path(p.target_path)} with warnings.`,
+  ),
+  RESTORE_DRY_RUN: define(
+    'summary',
+    'info',
+    z.object({
+      created: count,
+      overwritten: count,
+      skipped: count,
+      bytes: count,
+      target_path: text.optional(),
+    }),
+    (p, show) =>
+      `Nothing was written. A restore would write ${show.many(p.created, 'new file')}, ` +
+      `overwrite ${show.many(p.overwritten, 'file')} and leave ${show.many(p.skipped, 'file')} as ${p.skipped === 1 ? 'it is' : 'they are'}: ` +
+      `${show.bytes(p.bytes)} in all.`,
+  ),
   RESTORE_VERIFIED: define(
     'info',
     'info',
-    z.object({ files: count, bytes: count }),
-    (p, show) => `Compared ${show.many(p.files, 'restored file')} (${show.bytes(p.bytes)}): all as backed up.`,
+    z.object({ files: count }),
+    (p, show) => `Compared ${show.many(p.files, 'restored file')} by checksum: as backed up.`,
+  ),
+  RESTORE_SIZE_ONLY: define(
+    'warning',
+    'warn',
+    z.object({ files: count }),
+    (p, show) => `${show.many(p.files, 'restored file')} could be compared by size only, because no checksum is known.`,
+  ),
+  RESTORE_SKIPPED: define(
+    'info',
+    'info',
+    z.object({ files: count }),
+    (p, show) =>
+      `${show.many(p.files, 'file')} that lay at the target ${p.files === 1 ? 'was' : 'were'} left as before.`,
+  ),
+  RESTORE_CARRIED: define(
+    'warning',
+    'warn',
+    z.object({ files: count }),
+    (p, show) =>
+      `${show.many(p.files, 'file')} ${p.files === 1 ? 'is' : 'are'} of an earlier version: the source could not be read at the time of this restore point.`,
+  ),
+  RESTORE_PROBLEMS: define(
+    'warning',
+    'warn',
+    z.object({ problems: z.array(z.object({ path: text, code: text })).readonly(), total: count }),
+    (p, show) =>
+      [
+        `${show.many(p.total, 'file')} could not be restored as backed up.`,
+        ...p.problems.map(({ path, code }) => `${show.file(path)}: ${fileProblemReason(code)}.`),
+      ].join('\n'),
   ),
   RESTORE_MISMATCH: define(
     'error',

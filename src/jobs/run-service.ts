@@ -1,26 +1,23 @@
 import { appendAudit } from '../database/audit.ts';
+import { ClientProofs } from '../database/client-proofs.ts';
 import type { Transaction } from '../database/connect.ts';
 import { listEvents } from '../database/events.ts';
 import { ClientJobs } from '../database/jobs.ts';
-import { ClientPoints } from '../database/points.ts';
-import { ClientPrefixes } from '../database/prefixes.ts';
-import { queueRun, startRun } from '../database/queue.ts';
+import { startRun } from '../database/queue.ts';
 import { ClientRuns } from '../database/runs.ts';
-import { BackupError, isBackupError } from '../errors/backup-error.ts';
-import { invalidFields } from '../errors/invalid-fields.ts';
+import { BackupError } from '../errors/backup-error.ts';
 import { publicMessageId } from '../events/catalogue.ts';
 import { renderEvent } from '../events/render.ts';
-import { normalisePrefix } from '../layout/keys.ts';
-import type { RestoreOptions } from '../protocol/run-options.ts';
 import type { EventView } from '../protocol/run.ts';
 import { times } from '../protocol/times.ts';
 import type { RunService } from './client.ts';
 import { clientActor, timezoneOf, type ServiceParts } from './parts.ts';
-import { progressView, runView } from './views.ts';
+import { restoreService } from './restore-service.ts';
+import { progressView, runView, validationStatus } from './views.ts';
 
 const PAGE = 50;
 
-/** Runs of one client: start, watch, cancel, restore. */
+/** Runs of one client: start, watch, cancel. */
 export function runService(parts: ServiceParts, clientId: number): RunService {
   const { database } = parts;
   const runs = new ClientRuns(database, clientId);
@@ -69,7 +66,12 @@ export function runService(parts: ServiceParts, clientId: number): RunService {
     },
 
     async progress(runId) {
-      return progressView(await runs.get(runId));
+      const run = await runs.get(runId);
+      const view = progressView(run);
+      const mayBeRunning = run.validation_mode === 'post_run' && view.terminal && view.validation_status === 'not_run';
+      if (!mayBeRunning) return view;
+      const validation = await new ClientProofs(database, clientId).validationOf(runId);
+      return { ...view, validation_status: validationStatus(validation?.status ?? 'not_run') };
     },
 
     async get(runId) {
@@ -101,58 +103,6 @@ export function runService(parts: ServiceParts, clientId: number): RunService {
       return { rows: shown.map(runView), next: rows.length > limit ? (shown.at(-1)?.uuid ?? null) : null };
     },
 
-    async restore(request) {
-      const point = await new ClientPoints(database, clientId).get(request.pointId);
-      const bucket = await parts.host.bucket(clientId, request.bucketId);
-      if (bucket === null) throw new BackupError('BUCKET_NOT_FOUND');
-      const prefix = targetPrefix(request.prefix);
-      const options: RestoreOptions = {
-        point: point.uuid,
-        folder: folderOf(request.folder),
-        target: { bucket_id: bucket.id, bucket: bucket.name, prefix },
-      };
-      const prefixes = new ClientPrefixes(database, clientId);
-      const runId = await database.transaction(async (trx) => {
-        await prefixes.requireUnused(trx, { bucketId: bucket.id, bucketName: bucket.name, prefix }).catch(asTarget);
-        const job = await jobs.forRun(trx, point.job_uuid);
-        const target = { ...job, destBucket: bucket.name, destPrefix: prefix };
-        const queued = await queueRun(trx, database, target, { kind: 'restore', trigger: 'manual', options });
-        if (queued.outcome !== 'queued') throw new BackupError('CONFLICT');
-        await appendAudit(database, trx, {
-          ...clientActor(clientId),
-          action: 'restore.started',
-          targetKind: 'run',
-          targetId: queued.runUuid,
-          params: { point: point.uuid, folder: options.folder, bucket: bucket.name, prefix },
-        });
-        return queued.runUuid;
-      });
-      return { runId };
-    },
+    restore: restoreService(parts, clientId),
   };
-}
-
-/** A restore never goes to the top of a bucket: it would lie among everything else. */
-function targetPrefix(given: string): string {
-  if (given.replaceAll('/', '') === '') throw invalidFields([['dest_prefix', 'must name a folder']]);
-  return normalisePrefix(given, '');
-}
-
-/** A folder inside the point, as its entries name it. */
-function folderOf(given: string): string {
-  const folder = given.replace(/^\/+|\/+$/g, '');
-  const segments = folder === '' ? [] : folder.split('/');
-  if (segments.some((segment) => segment === '' || segment === '.' || segment === '..')) {
-    throw invalidFields([['folder', 'must be a folder of the restore point']]);
-  }
-  return folder;
-}
-
-function asTarget(error: unknown): never {
-  if (!isBackupError(error, 'PREFIX_TAKEN')) throw error;
-  throw new BackupError(
-    'ERR_RESTORE_TARGET',
-    'This folder belongs to a backup job or to another restore. Choose a folder outside of them.',
-    { cause: error },
-  );
 }

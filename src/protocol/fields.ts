@@ -128,9 +128,55 @@ function parseArray(text: string): string[] {
   }
 }
 
+const ISO = /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?$/;
+/** The end of the year 9999: the last that a column of times can hold. */
+const LAST_MOMENT = 253_402_300_799_999;
+
 /** `since_id`, `cursor` and `limit` of lists. */
 export function limit(options: { fallback: number; max: number }) {
   return number({ min: 1, max: options.max }).default(options.fallback);
 }
 /** Where the next page of a list begins: the identifier that the page before gave out as `next`. */
 export const Cursor = uuid.optional();
+
+/** A moment: epoch milliseconds, or ISO 8601. */
+export const Moment = z
+  .union([number({ min: 0, max: LAST_MOMENT }), z.string().trim()], { error: 'must be a time' })
+  .transform((given, context) => {
+    const at = typeof given === 'number' ? given : ISO.test(given) ? Date.parse(given) : NaN;
+    if (Number.isFinite(at) && at >= 0 && at <= LAST_MOMENT) return at;
+    context.addIssue({
+      code: 'custom',
+      message: 'must be a time: epoch milliseconds, or such as 2026-01-31T02:00:00Z',
+    });
+    return z.NEVER;
+  });
+
+/**
+ * Files and folders of a restore point: a JSON list, or the field once or several times in a form. A text that is no JSON list is a path
+ * itself.
+ */
+export const PathList = z
+  .union([z.array(z.string()), z.string()], { error: 'must be a list of paths' })
+  .transform((given) => (typeof given === 'string' ? listOf(given) : given))
+  .pipe(
+    z.array(
+      z
+        .string({ error: 'must be a list of paths' })
+        .max(1024, { error: 'must not hold paths of more than 1024 characters' })
+        .refine((path) => !hasControlCharacters(path), {
+          error: 'must not hold paths with control characters or line breaks',
+        })
+        .refine((path) => !isBrokenUnicode(path), { error: 'must hold valid Unicode only' }),
+    ),
+  );
+
+function listOf(given: string): unknown[] {
+  if (!given.trimStart().startsWith('[')) return [given];
+  try {
+    const value: unknown = JSON.parse(given);
+    return Array.isArray(value) ? value : [given];
+  } catch {
+    return [given];
+  }
+}

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { overwriteModes, RestoreStats } from './run-options.ts';
 import { timeFields } from './times.ts';
 
 export const RunStatusField = z.enum([
@@ -46,6 +47,34 @@ export const PointView = z.object({
 });
 export type PointView = z.infer<typeof PointView>;
 
+/** A restore point by the names of snapshots. */
+export const SnapshotView = PointView.extend({
+  /** The same as `point_id`. */
+  manifest_id: z.string(),
+  size_bytes: z.number(),
+  /** `1.50 GiB` */
+  size_human: z.string(),
+  file_count: z.number(),
+});
+export type SnapshotView = z.infer<typeof SnapshotView>;
+
+/** What a restore takes from where to where, and, once it is over, what it did. */
+export const RestoreView = z.object({
+  point_id: z.string(),
+  /** The first files and folders that were asked for, and how many there are; none = everything. */
+  paths: z.array(z.string()),
+  path_count: z.number(),
+  target: z.enum(['bucket', 'source']),
+  /** In one line: `bucket/prefix/`, or the source as the job names it. */
+  target_text: z.string(),
+  dest_bucket: z.string().nullable(),
+  dest_prefix: z.string().nullable(),
+  overwrite: z.enum(overwriteModes),
+  dry_run: z.boolean(),
+  counts: RestoreStats.nullable(),
+});
+export type RestoreView = z.infer<typeof RestoreView>;
+
 const figures = {
   /** 0 to 100. */
   progress_pct: z.number(),
@@ -55,6 +84,10 @@ const figures = {
   objects_total: z.number(),
   objects_transferred: z.number(),
 };
+
+/** `size_only`: no differences, and not every file could be compared by its content. */
+export const ValidationStatusField = z.enum(['not_run', 'running', 'success', 'size_only', 'failed']);
+export type ValidationStatusField = z.infer<typeof ValidationStatusField>;
 
 /** One line of a run history. */
 export const RunView = z.object({
@@ -72,11 +105,15 @@ export const RunView = z.object({
   problem: ProblemView.nullable(),
   attempt: z.number(),
   max_attempts: z.number(),
+  /** Of the restore point that it left; in lists without `running`. */
+  validation_status: ValidationStatusField,
   ...figures,
   ...timeFields('created_at', 'started_at', 'finished_at'),
   /** Milliseconds from start to end; null while it runs or when it never started. */
   duration_ms: z.number().nullable(),
   point: PointView.nullable(),
+  /** Of restores only. */
+  restore: RestoreView.optional(),
 });
 export type RunView = z.infer<typeof RunView>;
 
@@ -99,6 +136,7 @@ export const ProgressView = z.object({
   error_summary: z.string().nullable(),
   problem: ProblemView.nullable(),
   worker_host: z.string().nullable(),
+  validation_status: ValidationStatusField,
   attempt: z.number(),
   max_attempts: z.number(),
   ...figures,

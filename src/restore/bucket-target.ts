@@ -1,115 +1,203 @@
 import { sortExternally } from '../backup/sorted-listing.ts';
-import type { SpillSpace } from '../backup/spill.ts';
 import { PathCursor } from '../backup/arrivals.ts';
-import { BackupError, isBackupError } from '../errors/backup-error.ts';
+import { BackupError } from '../errors/backup-error.ts';
 import type { ErrorCode } from '../errors/catalogue.ts';
-import { keyOfPath, pathOfKey } from '../layout/encoding.ts';
-import { compareUtf8 } from '../layout/order.ts';
+import { isPath, keyOfPath, pathOfKey } from '../layout/encoding.ts';
+import { enclosingPrefixes, MAX_KEY_BYTES, OWNER_KEY } from '../layout/keys.ts';
+import { compareUtf8, utf8Length } from '../layout/order.ts';
 import type { Entry } from '../layout/types.ts';
-import type { ObjectStore } from '../storage/port.ts';
+import { keyOfSourcePath, pathOfSourceKey, sourceError } from '../sources/list-s3.ts';
+import type { ObjectHead, ObjectStore, StoredObject } from '../storage/port.ts';
 import { inOrder } from './in-order.ts';
-import { recordedMd5 } from './object-time.ts';
-import type { BulkCopier, BulkCopy, Inspection, RestoreTarget } from './port.ts';
+import { objectTime, recordedMd5 } from './object-time.ts';
+import type { BulkCopier, BulkCopy, Existing, LookOptions, RestoreTarget, SingleCopies } from './port.ts';
 
 const LOOKS_AT_ONCE = 32;
+/** Up to so many files each is asked for by its name, where others may lie beside them; from then on everything is listed. */
+const LOOKED_SINGLY = 500;
+
+/** How keys below the target's prefix and paths of entries stand for each other. */
+export interface KeyNames {
+  /** Relative to the prefix. */
+  keyOf(path: string): string;
+  /** Null: a key that is no path's. */
+  pathOf(key: string): string | null;
+  /** The failure in words that fit whose bucket it is. */
+  error(error: unknown): unknown;
+}
+
+/** As in the buckets of backups. */
+export const destinationNames: KeyNames = {
+  keyOf: keyOfPath,
+  pathOf(key) {
+    const path = pathOfKey(key);
+    return keyOfPath(path) === key ? path : null;
+  },
+  error: (error) => error,
+};
+
+/** As the source itself names its objects. */
+export const sourceNames: KeyNames = {
+  keyOf: keyOfSourcePath,
+  pathOf(key) {
+    const path = pathOfSourceKey(key);
+    return isPath(path) ? path : null;
+  },
+  error: sourceError,
+};
 
 export interface BucketTargetOptions {
   /** The bucket that is restored into. */
   readonly store: ObjectStore;
-  /** Ends in a slash; nothing may lie below it. */
+  /** Ends in a slash, or is empty where a source is a whole bucket. */
   readonly prefix: string;
-  /** Prefix of the job that is restored from, in its own bucket. */
-  readonly fromPrefix: string;
-  /** An earlier attempt of this very restore may have left something. */
-  readonly mayContinue: boolean;
-  /** The job's bucket is this very one, seen with the same credentials: single objects are copied by the storage itself. */
-  readonly sameBucket?: boolean;
-  readonly bulk: BulkCopier & {
-    copyOne(fromKey: string, toPath: string, signal: AbortSignal): Promise<ErrorCode | null>;
-  };
+  readonly names: KeyNames;
+  /** Prefixes of this bucket in which backups lie: nothing is ever written there. */
+  readonly protectedPrefixes: readonly string[];
+  readonly bulk: BulkCopier;
 }
 
 interface FoundObject {
   readonly path: string;
-  readonly size: number;
-  readonly md5: string | null;
+  readonly object: StoredObject;
 }
 
-/** A prefix of a bucket, empty when the restore begins; so nothing of anybody else is ever overwritten. */
+/** A prefix of a bucket: of one that the customer has with us, or of the source. */
 export class BucketTarget implements RestoreTarget {
+  readonly mayIgnoreCase = false;
+  isEmpty = false;
   readonly #options: BucketTargetOptions;
 
   constructor(options: BucketTargetOptions) {
     this.#options = options;
   }
 
-  async prepare(signal: AbortSignal): Promise<void> {
-    if (this.#options.mayContinue) return;
-    for await (const _ of this.#options.store.list(this.#options.prefix, { signal })) {
-      throw new BackupError('ERR_RESTORE_TARGET');
-    }
+  async prepare({ signal }: { signal: AbortSignal }): Promise<void> {
+    const { store, prefix, protectedPrefixes } = this.#options;
+    if (protectedPrefixes.some((taken) => prefix.startsWith(taken))) throw new BackupError('ERR_RESTORE_TARGET');
+    await this.#told(async () => {
+      for (const folder of [...enclosingPrefixes(prefix), prefix]) {
+        // Backups of whatever installation begin with their owner's marker.
+        if ((await store.head(folder + OWNER_KEY, { signal })) !== null) throw new BackupError('ERR_RESTORE_TARGET');
+      }
+      this.isEmpty = true;
+      for await (const _ of store.list(prefix, { signal })) {
+        this.isEmpty = false;
+        return;
+      }
+    });
+  }
+
+  refusal(path: string): ErrorCode | null {
+    const { prefix, names, protectedPrefixes } = this.#options;
+    const key = prefix + names.keyOf(path);
+    if (protectedPrefixes.some((taken) => key.startsWith(taken))) return 'PREFIX_TAKEN';
+    return key.length * 3 > MAX_KEY_BYTES && utf8Length(key) > MAX_KEY_BYTES ? 'ERR_KEY_TOO_LONG' : null;
   }
 
   async copyMany(request: BulkCopy): Promise<ReadonlyMap<string, ErrorCode>> {
     return await this.#options.bulk.copy(request);
   }
 
-  async copyOne(entry: Entry, signal: AbortSignal): Promise<ErrorCode | null> {
-    const { sameBucket, store, prefix, fromPrefix, bulk } = this.#options;
-    if (sameBucket !== true) return await bulk.copyOne(fromPrefix + entry.key, entry.path, signal);
-    try {
-      const copied = await store.copy(fromPrefix + entry.key, prefix + keyOfPath(entry.path), { signal });
-      return copied ? null : 'ERR_OBJECT_MISSING';
-    } catch (error) {
-      if (isBackupError(error, 'ERR_DEST_REFUSED')) return 'ERR_RESTORE_TARGET';
-      throw error;
+  async copySome(request: SingleCopies): Promise<ReadonlyMap<string, ErrorCode>> {
+    return await this.#options.bulk.copySome(request);
+  }
+
+  async close(): Promise<void> {
+    await this.#options.bulk.close();
+  }
+
+  async *look(
+    entries: AsyncIterable<Entry>,
+    options: LookOptions,
+  ): AsyncGenerator<{ entry: Entry; existing: Existing | null }> {
+    // Empty when the restore began; reading back, it is not any more.
+    if (this.isEmpty && !options.hashes) {
+      for await (const entry of entries) yield { entry, existing: null };
+      return;
     }
+    const singly = !this.isEmpty && options.count <= LOOKED_SINGLY;
+    yield* singly ? this.#lookSingly(entries, options) : this.#lookByListing(entries, options);
+  }
+
+  #lookSingly(
+    entries: AsyncIterable<Entry>,
+    { signal }: LookOptions,
+  ): AsyncGenerator<{ entry: Entry; existing: Existing | null }> {
+    return inOrder(entries, LOOKS_AT_ONCE, async (entry) => {
+      signal.throwIfAborted();
+      const object = await this.#told(async () => await this.#find(entry.path, signal));
+      return { entry, existing: object === null ? null : existingOf(object, object) };
+    });
   }
 
   /** One listing tells sizes and most hashes; only objects that were uploaded in parts are asked for theirs. */
-  async *inspect(
+  async *#lookByListing(
     entries: AsyncIterable<Entry>,
-    signal: AbortSignal,
-    space: SpillSpace,
-  ): AsyncGenerator<{ entry: Entry; found: Inspection }> {
+    options: LookOptions,
+  ): AsyncGenerator<{ entry: Entry; existing: Existing | null }> {
+    const { signal, space } = options;
     const there = await sortExternally(this.#list(signal), (a, b) => compareUtf8(a.path, b.path), space);
-    yield* inOrder(this.#beside(entries, there), LOOKS_AT_ONCE, async ({ entry, object }) => {
+    yield* inOrder(beside(entries, there), LOOKS_AT_ONCE, async ({ entry, object }) => {
       signal.throwIfAborted();
-      return { entry, found: object === null ? 'missing' : await this.#compare(entry, object, signal) };
+      if (object === null) return { entry, existing: null };
+      const more = options.times || (options.hashes && object.md5 === null && object.size === entry.size);
+      const head = more ? await this.#told(async () => await this.#find(entry.path, signal)) : null;
+      return { entry, existing: existingOf(object, head) };
     });
   }
 
   async *#list(signal: AbortSignal): AsyncGenerator<FoundObject> {
-    const { store, prefix } = this.#options;
-    for await (const { key, size, md5 } of store.list(prefix, { signal })) {
-      const name = key.slice(prefix.length);
-      const path = pathOfKey(name);
-      if (keyOfPath(path) === name) yield { path, size, md5 };
-    }
-  }
-
-  async *#beside(
-    entries: AsyncIterable<Entry>,
-    there: AsyncIterable<FoundObject>,
-  ): AsyncGenerator<{ entry: Entry; object: FoundObject | null }> {
-    const cursor = new PathCursor(there);
+    const { store, prefix, names } = this.#options;
     try {
-      for await (const entry of entries) yield { entry, object: (await cursor.at(entry.path))[0] ?? null };
-    } finally {
-      await cursor.close();
+      for await (const object of store.list(prefix, { signal })) {
+        const path = names.pathOf(object.key.slice(prefix.length));
+        if (path !== null) yield { path, object };
+      }
+    } catch (error) {
+      throw names.error(error);
     }
   }
 
-  async #compare(entry: Entry, object: FoundObject, signal: AbortSignal): Promise<Inspection> {
-    if (object.size !== entry.size) return 'differs';
-    if (entry.hash === null) return 'size_only';
-    const md5 = object.md5 ?? (await this.#recordedMd5(entry.path, signal));
-    if (md5 === null) return 'size_only';
-    return `md5:${md5}` === entry.hash ? 'exact' : 'differs';
+  async #find(path: string, signal: AbortSignal): Promise<ObjectHead | null> {
+    const { store, prefix, names } = this.#options;
+    const key = prefix + names.keyOf(path);
+    if (key.isWellFormed()) return await store.head(key, { signal });
+    // What is no text cannot be asked for; what precedes it can be listed.
+    for await (const object of store.list(key.slice(0, key.search(/[\ud800-\udfff]/)), { signal })) {
+      if (object.key === key) return { ...object, metadata: {} };
+    }
+    return null;
   }
 
-  async #recordedMd5(path: string, signal: AbortSignal): Promise<string | null> {
-    const head = await this.#options.store.head(this.#options.prefix + keyOfPath(path), { signal });
-    return head === null ? null : recordedMd5(head.metadata);
+  async #told<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw this.#options.names.error(error);
+    }
+  }
+}
+
+/** @param head where the object was asked for itself */
+function existingOf(object: StoredObject, head: ObjectHead | null): Existing {
+  const metadata = head?.metadata ?? {};
+  const md5 = object.md5 ?? recordedMd5(metadata);
+  return {
+    size: object.size,
+    hash: md5 === null ? null : `md5:${md5}`,
+    modified: objectTime(metadata) ?? object.lastModified,
+  };
+}
+
+async function* beside(
+  entries: AsyncIterable<Entry>,
+  there: AsyncIterable<FoundObject>,
+): AsyncGenerator<{ entry: Entry; object: StoredObject | null }> {
+  const cursor = new PathCursor(there);
+  try {
+    for await (const entry of entries) yield { entry, object: (await cursor.at(entry.path))[0]?.object ?? null };
+  } finally {
+    await cursor.close();
   }
 }

@@ -1,7 +1,7 @@
-import { keyOfPath, pathOfKey } from '../layout/encoding.ts';
+import { SpillList, type SpillSpace } from '../backup/spill.ts';
+import { keyOfPath, pathOfKey, rcloneNameOfPath } from '../layout/encoding.ts';
 import { filesFolder, parseKey } from '../layout/keys.ts';
 import type { Entry } from '../layout/types.ts';
-import { SpillList, type SpillSpace } from '../backup/spill.ts';
 
 /** Entries that lie in one folder of the bucket and go to one folder of the target under the same names. */
 export interface CopyGroup {
@@ -9,36 +9,63 @@ export interface CopyGroup {
   readonly fromKey: string;
   readonly toPath: string;
   readonly names: SpillList<string>;
-  /** The group's entries while they are few; null when they are more than that. */
+  /** Bytes of all of them. */
+  bytes: number;
+}
+
+export interface Grouped {
+  /** Each worth a call of the transfer program of its own. */
+  readonly groups: readonly CopyGroup[];
+  /** All others, one by one. */
+  readonly single: SpillList<Entry>;
+}
+
+interface OpenGroup extends CopyGroup {
   few: Entry[] | null;
 }
 
+/** More groups than this are not collected: what belongs to others goes singly. */
+const MOST_GROUPS = 1_000;
+/** Names of one group that stay in memory. */
+const NAMES_IN_MEMORY = 1_000;
+
 /**
  * Sorts a point's entries into groups. A file that lies under its own name belongs to its claim's folder; one that moved belongs to
- * the pair of folders above what its key and its path have in common, so that a renamed folder is one group.
+ * the pair of folders above what its key and its path have in common, so that a renamed folder is one group. Groups of fewer than
+ * `fewEntries` become single ones.
  */
 export async function groupEntries(
   entries: AsyncIterable<Entry>,
   space: SpillSpace,
   fewEntries: number,
-): Promise<{ groups: CopyGroup[]; single: Entry[] }> {
-  const groups = new Map<string, CopyGroup>();
-  const single: Entry[] = [];
+): Promise<Grouped> {
+  const groups = new Map<string, OpenGroup>();
+  const single = new SpillList<Entry>(space);
+  const groupSpace = { ...space, memoryItems: Math.min(space.memoryItems, NAMES_IN_MEMORY) };
   for await (const entry of entries) {
     const place = placeOf(entry);
-    if (place === null) {
-      single.push(entry);
+    const id = place === null ? '' : `${place.fromKey}\n${place.toPath}`;
+    let group = groups.get(id);
+    if (place === null || (group === undefined && groups.size >= MOST_GROUPS && isText(entry.path))) {
+      await single.add(entry);
       continue;
     }
-    const id = `${place.fromKey}\n${place.toPath}`;
-    const group = groups.get(id) ?? { ...place, names: new SpillList<string>(space), few: [] };
-    groups.set(id, group);
+    if (group === undefined) {
+      const { fromKey, toPath } = place;
+      group = { fromKey, toPath, names: new SpillList<string>(groupSpace), bytes: 0, few: [] };
+      groups.set(id, group);
+    }
     await group.names.add(place.name);
-    if (group.few !== null && group.few.length < fewEntries) group.few.push(entry);
+    group.bytes += entry.size;
+    // A name that is no text can only be told to the program by a list, however few there are.
+    if (group.few !== null && group.few.length < fewEntries && isText(entry.path)) group.few.push(entry);
     else group.few = null;
   }
-  for (const group of groups.values()) await group.names.finish();
-  return { groups: [...groups.values()], single };
+  for (const { few } of groups.values()) for (const entry of few ?? []) await single.add(entry);
+  const many = [...groups.values()].filter(({ few }) => few === null);
+  for (const group of many) await group.names.finish();
+  await single.finish();
+  return { groups: many, single };
 }
 
 /** Null: the object has another name than the file, so it must be copied by itself. */
@@ -60,4 +87,11 @@ function placeOf(entry: Entry): { fromKey: string; toPath: string; name: string 
     toPath: to.slice(0, to.length - common).join('/'),
     name: to.slice(to.length - common).join('/'),
   };
+}
+
+/** Escaped bytes are the only reason for a name to be no text, and they are quoted by this character. */
+export function isText(path: string): boolean {
+  if (!path.includes('‛')) return true;
+  const name = rcloneNameOfPath(path);
+  return Buffer.from(name.toString('utf8'), 'utf8').equals(name);
 }

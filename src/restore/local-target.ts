@@ -1,121 +1,152 @@
 import { createHash } from 'node:crypto';
 import { constants, type BigIntStats } from 'node:fs';
-import { lstat, mkdir, open, readdir, realpath, utimes, type FileHandle } from 'node:fs/promises';
-import { pipeline } from 'node:stream/promises';
+import { lstat, mkdir, open, readdir, realpath, type FileHandle } from 'node:fs/promises';
 import { BackupError } from '../errors/backup-error.ts';
 import type { ErrorCode } from '../errors/catalogue.ts';
 import { localNameOfPath } from '../layout/encoding.ts';
 import type { Entry } from '../layout/types.ts';
-import type { JobBucket } from '../backup/job-bucket.ts';
 import { inOrder } from './in-order.ts';
-import { objectTime } from './object-time.ts';
-import type { BulkCopier, BulkCopy, Inspection, RestoreTarget } from './port.ts';
+import { makeWritableFolder } from './make-folder.ts';
+import type { BulkCopier, BulkCopy, Existing, LookOptions, RestoreTarget, SingleCopies, SingleCopy } from './port.ts';
+import { hasLongName } from './sftp-target.ts';
 
 const READS_AT_ONCE = 8;
 const SLASH = Buffer.from('/');
 
+export interface LocalTargetOptions {
+  readonly folder: string;
+  readonly bulk: BulkCopier;
+  /** Files may lie there already. Default: the folder must be empty or not exist yet. */
+  readonly mayHoldFiles?: boolean;
+}
+
 /**
- * A folder of this machine, new or empty. File names are those that rclone gives on Linux. Nothing is ever written through a symbolic
- * link or outside of the folder: names cannot hold `..` (`localNameOfPath`), files are made anew, and folders are looked at.
+ * A folder of this machine. File names are those that rclone gives on Linux. Nothing is ever written through a symbolic link or outside
+ * of the folder: names cannot hold `..` (`localNameOfPath`), and the folders of every file are looked at.
  */
 export class LocalTarget implements RestoreTarget {
-  readonly #bucket: JobBucket;
-  readonly #bulk: BulkCopier;
-  readonly #given: string;
+  readonly mayIgnoreCase = true;
+  isEmpty = false;
+  readonly #options: LocalTargetOptions;
   #root: Buffer = Buffer.alloc(0);
+  /** Folders that are known to be there, and to be no links. */
+  #folders = new Set<string>();
 
-  constructor(options: { folder: string; bucket: JobBucket; bulk: BulkCopier }) {
-    this.#given = options.folder;
-    this.#bucket = options.bucket;
-    this.#bulk = options.bulk;
+  constructor(options: LocalTargetOptions) {
+    this.#options = options;
   }
 
-  async prepare(): Promise<void> {
+  async prepare({ dryRun }: { dryRun: boolean }): Promise<void> {
+    const { folder, mayHoldFiles = false } = this.#options;
+    if (!dryRun) await makeWritableFolder(folder);
     try {
-      await mkdir(this.#given, { recursive: true, mode: 0o700 });
-      if ((await readdir(this.#given)).length > 0) throw new BackupError('ERR_RESTORE_TARGET');
-      this.#root = await realpath(this.#given, { encoding: 'buffer' });
+      const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+        if (dryRun && error.code === 'ENOENT') return null;
+        throw error;
+      });
+      this.isEmpty = names === null || names.length === 0;
+      if (!this.isEmpty && !mayHoldFiles) throw new BackupError('ERR_RESTORE_TARGET');
+      this.#root = names === null ? Buffer.from(folder) : await realpath(folder, { encoding: 'buffer' });
     } catch (cause) {
       throw cause instanceof BackupError ? cause : new BackupError('ERR_RESTORE_TARGET', undefined, { cause });
     }
   }
 
+  refusal(path: string): ErrorCode | null {
+    return hasLongName(localNameOfPath(path)) ? 'ERR_KEY_TOO_LONG' : null;
+  }
+
   async copyMany(request: BulkCopy): Promise<ReadonlyMap<string, ErrorCode>> {
     if (request.toPath !== '') await mkdir(this.#at(request.toPath), { recursive: true, mode: 0o700 });
-    return await this.#bulk.copy(request);
+    return await this.#options.bulk.copy(request);
   }
 
-  async copyOne(entry: Entry, signal: AbortSignal): Promise<ErrorCode | null> {
-    const key = this.#bucket.prefix + entry.key;
-    const [body, head] = await Promise.all([
-      this.#bucket.store.stream(key, { signal }),
-      this.#bucket.store.head(key, { signal }),
-    ]);
-    if (body === null) return 'ERR_OBJECT_MISSING';
-    const path = this.#at(entry.path);
-    try {
-      await this.#makeFolders(entry.path);
-      const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
-      const file = await open(path, flags, 0o600);
-      await pipeline(body, file.createWriteStream());
-      const time = objectTime(head?.metadata ?? {}) ?? Date.parse(entry.mtime);
-      await utimes(path, time / 1_000, time / 1_000);
-      return null;
-    } catch (error) {
-      body.destroy();
-      return fileErrorCode(error);
-    }
+  /** The folders are made here, one by one, so that none of them can be a link that somebody puts in the way. */
+  async copySome(request: SingleCopies): Promise<ReadonlyMap<string, ErrorCode>> {
+    const refused = new Map<string, ErrorCode>();
+    const failed = await this.#options.bulk.copySome({ ...request, items: this.#withFolders(request.items, refused) });
+    return new Map([...failed, ...refused]);
   }
 
-  async *inspect(
+  async close(): Promise<void> {
+    await this.#options.bulk.close();
+  }
+
+  async *look(
     entries: AsyncIterable<Entry>,
-    signal: AbortSignal,
-  ): AsyncGenerator<{ entry: Entry; found: Inspection }> {
+    { signal, hashes }: LookOptions,
+  ): AsyncGenerator<{ entry: Entry; existing: Existing | null }> {
+    const untouched = this.isEmpty && this.#folders.size === 0 && !hashes;
     yield* inOrder(entries, READS_AT_ONCE, async (entry) => {
       signal.throwIfAborted();
-      return { entry, found: await this.#inspectOne(entry) };
+      return { entry, existing: untouched ? null : await this.#lookAt(entry, hashes) };
     });
   }
 
-  async #inspectOne(entry: Entry): Promise<Inspection> {
+  async #lookAt(entry: Entry, withHash: boolean): Promise<Existing | null> {
+    const blocked = { size: -1, hash: null, modified: null, blocked: true } as const;
+    const nothing = { size: -1, hash: null, modified: null } as const;
     let file: FileHandle;
     try {
-      if (!(await this.#hasPlainFolders(entry.path))) return 'missing';
+      if (!(await this.#hasPlainFolders(entry.path))) return blocked;
+      const stats = await lstat(this.#at(entry.path), { bigint: true });
+      if (!stats.isFile()) return nothing;
+      if (!withHash || entry.hash === null || stats.size !== BigInt(entry.size)) return existingOf(stats, null);
       file = await open(this.#at(entry.path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
-      if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ENAMETOOLONG') return 'missing';
-      if (code === 'ELOOP' || code === 'EISDIR' || code === 'ENXIO') return 'differs';
+      if (code === 'ENOENT' || code === 'ENAMETOOLONG') return null;
+      if (code === 'ENOTDIR') return blocked;
+      if (code === 'ELOOP' || code === 'EISDIR' || code === 'ENXIO') return nothing;
       throw error;
     }
     try {
-      const stats: BigIntStats = await file.stat({ bigint: true });
-      if (!stats.isFile() || stats.size !== BigInt(entry.size)) return 'differs';
-      if (entry.hash === null) return 'size_only';
-      return `md5:${await md5Of(file)}` === entry.hash ? 'exact' : 'differs';
+      return existingOf(await file.stat({ bigint: true }), `md5:${await md5Of(file)}`);
     } finally {
       await file.close();
     }
   }
 
-  /** Makes the folders of a path one by one; a link in their place is not followed. */
-  async #makeFolders(path: string): Promise<void> {
-    for (const folder of foldersOf(path)) {
-      await mkdir(this.#at(folder), { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
-        if (error.code !== 'EEXIST') throw error;
-      });
+  async *#withFolders(items: AsyncIterable<SingleCopy>, refused: Map<string, ErrorCode>): AsyncGenerator<SingleCopy> {
+    for await (const item of items) {
+      const code = await this.#makeFolders(item.toPath);
+      if (code === null) yield item;
+      else refused.set(item.toPath, code);
     }
-    if (!(await this.#hasPlainFolders(path))) throw Object.assign(new Error('not a folder'), { code: 'ENOTDIR' });
+  }
+
+  async #makeFolders(path: string): Promise<ErrorCode | null> {
+    try {
+      for (const folder of foldersOf(path)) {
+        if (this.#folders.has(folder)) continue;
+        await mkdir(this.#at(folder), { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+          if (error.code !== 'EEXIST') throw error;
+        });
+        if (!(await lstat(this.#at(folder))).isDirectory()) return 'ERR_RESTORE_TARGET';
+        this.#folders.add(folder);
+      }
+      return null;
+    } catch (error) {
+      return fileErrorCode(error);
+    }
   }
 
   async #hasPlainFolders(path: string): Promise<boolean> {
-    for (const folder of foldersOf(path)) if (!(await lstat(this.#at(folder))).isDirectory()) return false;
+    for (const folder of foldersOf(path)) {
+      if (this.#folders.has(folder)) continue;
+      if (!(await lstat(this.#at(folder))).isDirectory()) return false;
+      this.#folders.add(folder);
+    }
     return true;
   }
 
   #at(path: string): Buffer {
     return Buffer.concat([this.#root, SLASH, localNameOfPath(path)]);
   }
+}
+
+function existingOf(stats: BigIntStats, hash: string | null): Existing {
+  return { size: Number(stats.size), hash, modified: Number(stats.mtimeMs) };
 }
 
 /** `a/b/c` → `a`, `a/b` */

@@ -1,6 +1,9 @@
 import type { SpillSpace } from '../backup/spill.ts';
 import type { ErrorCode } from '../errors/catalogue.ts';
 import type { Entry } from '../layout/types.ts';
+import type { Overwrite } from '../protocol/run-options.ts';
+
+export type { Overwrite };
 
 /**
  * Many objects of one folder of the job's bucket, to one folder of the target, under the same names. `rclone-bulk.ts` does it with
@@ -14,13 +17,38 @@ export interface BulkCopy {
   /** Names relative to both, in the spelling of entries' paths. */
   readonly names: AsyncIterable<string>;
   readonly count: number;
+  /** What has appeared at the target since it was looked at stays. */
+  readonly keepExisting: boolean;
   readonly signal: AbortSignal;
-  readonly onProgress: (progress: { readonly bytes: number; readonly files: number }) => void;
+  readonly onProgress: CopyProgress;
 }
+
+/** One object, under whatever name. */
+export interface SingleCopy {
+  /** Full key in the job's bucket. */
+  readonly fromKey: string;
+  readonly toPath: string;
+  /** Bytes. */
+  readonly size: number;
+}
+
+export interface SingleCopies {
+  readonly items: AsyncIterable<SingleCopy>;
+  readonly keepExisting: boolean;
+  readonly signal: AbortSignal;
+  readonly onProgress: CopyProgress;
+}
+
+/** Hears how much of one call is done. */
+export type CopyProgress = (progress: { readonly bytes: number; readonly files: number }) => void;
 
 export interface BulkCopier {
   /** Resolves to the names that failed. Throws BackupError when the transfer as a whole failed. */
   copy(request: BulkCopy): Promise<ReadonlyMap<string, ErrorCode>>;
+  /** Resolves to the target paths that failed. Throws BackupError when going on is hopeless. */
+  copySome(request: SingleCopies): Promise<ReadonlyMap<string, ErrorCode>>;
+  /** Ends what it started. */
+  close(): Promise<void>;
 }
 
 export type RestoreProblemCode =
@@ -38,25 +66,48 @@ export interface RestoreProblem {
 }
 
 /** What lies at the target in the place of an entry. */
-export type Inspection =
-  /** Size and hash are those of the entry. */
-  | 'exact'
-  /** The size is that of the entry; the point knows no hash, or the target tells none. */
-  | 'size_only'
-  | 'missing'
-  | 'differs';
+export interface Existing {
+  /** -1: something that is no file. */
+  readonly size: number;
+  /** `md5:<hex>`, or null where it is not told. */
+  readonly hash: string | null;
+  /** Epoch milliseconds of its last change, as far as it was asked for. */
+  readonly modified: number | null;
+  /** Nothing can be written here: a link or a file stands in the place of a folder. */
+  readonly blocked?: true;
+}
 
-/** Where a restore goes: a folder of this machine, or a prefix of a bucket. */
+export interface LookOptions {
+  readonly signal: AbortSignal;
+  readonly space: SpillSpace;
+  /** How many entries come, at most. */
+  readonly count: number;
+  /** `modified` is needed, also where a listing does not tell it. */
+  readonly times: boolean;
+  /** The content is to be compared: every hash that can be had. */
+  readonly hashes: boolean;
+}
+
+/** Where a restore goes: a folder of this machine, a prefix of a bucket, the source of the job. */
 export interface RestoreTarget {
-  /** Throws BackupError `ERR_RESTORE_TARGET` when nothing may be restored here. */
-  prepare(signal: AbortSignal): Promise<void>;
-  copyMany(request: BulkCopy): Promise<ReadonlyMap<string, ErrorCode>>;
-  /** One object, under whatever name. Null: done; otherwise why not. Throws when nothing at all can be written. */
-  copyOne(entry: Entry, signal: AbortSignal): Promise<ErrorCode | null>;
-  /** Reads back what was written, for entries in the order of their paths. */
-  inspect(
+  /**
+   * Looks whether anything may be restored here; with `dryRun`, without writing anything.
+   * @throws BackupError `ERR_RESTORE_TARGET`
+   */
+  prepare(options: { readonly signal: AbortSignal; readonly dryRun: boolean }): Promise<void>;
+  /** Names that differ by case only may be one name here. */
+  readonly mayIgnoreCase: boolean;
+  /** Nothing lay here when the restore began. */
+  readonly isEmpty: boolean;
+  /** Why this file can never be written here, or null. */
+  refusal(path: string): ErrorCode | null;
+  /** What lies there, for entries in the order of their paths; null: nothing. */
+  look(
     entries: AsyncIterable<Entry>,
-    signal: AbortSignal,
-    space: SpillSpace,
-  ): AsyncIterable<{ readonly entry: Entry; readonly found: Inspection }>;
+    options: LookOptions,
+  ): AsyncIterable<{ readonly entry: Entry; readonly existing: Existing | null }>;
+  copyMany(request: BulkCopy): Promise<ReadonlyMap<string, ErrorCode>>;
+  copySome(request: SingleCopies): Promise<ReadonlyMap<string, ErrorCode>>;
+  /** Ends what was started for the copying. */
+  close(): Promise<void>;
 }

@@ -1,20 +1,29 @@
 import { unlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { TaskPool } from '../backup/task-pool.ts';
 import { callError, writeFileList, type RcloneBinary } from '../engines/rclone/process.ts';
-import type { Sides } from '../engines/rclone/error-classes.ts';
-import { bucketRemote, type Remote } from '../engines/rclone/remotes.ts';
+import { RcloneDaemon } from '../engines/rclone/daemon.ts';
+import { classify, type Side, type Sides } from '../engines/rclone/error-classes.ts';
+import { bucketRemote, sourceRemote, type Remote } from '../engines/rclone/remotes.ts';
 import { startTransfer } from '../engines/rclone/transfer.ts';
 import type { ErrorCode } from '../errors/catalogue.ts';
-import { pathOfKey } from '../layout/encoding.ts';
+import { pathOfKey, rcloneNameOfPath } from '../layout/encoding.ts';
+import { redact } from '../security/redact.ts';
+import type { RemoteDefinition } from '../sources/registry.ts';
 import type { BucketAccess } from '../storage/port.ts';
-import type { BulkCopier, BulkCopy } from './port.ts';
+import type { BulkCopier, BulkCopy, CopyProgress, SingleCopies, SingleCopy } from './port.ts';
+
+/** A folder of this machine, a place in a bucket, or the source of a job. */
+export type BulkDestination =
+  | { readonly folder: string }
+  | { readonly access: BucketAccess; readonly prefix: string }
+  | { readonly source: RemoteDefinition; readonly hostKey: string | null };
 
 export interface RcloneBulkOptions {
   readonly binary: RcloneBinary;
   /** The bucket that holds the job's prefix. */
   readonly from: BucketAccess;
-  /** A folder of this machine, or a place in a bucket. */
-  readonly to: { readonly folder: string } | { readonly access: BucketAccess; readonly prefix: string };
+  readonly to: BulkDestination;
   /** Private folder for file lists. */
   readonly workFolder: string;
   readonly transfers: number;
@@ -22,77 +31,275 @@ export interface RcloneBulkOptions {
   readonly bandwidth: number;
 }
 
-/** Copies many objects with one call of rclone. */
-export function rcloneBulk(
-  options: RcloneBulkOptions,
-): BulkCopier & { copyOne(fromKey: string, toPath: string, signal: AbortSignal): Promise<ErrorCode | null> } {
-  const source = bucketRemote('SRC', options.from);
-  // One remote for both where the account is the same: then the storage copies by itself, and nothing travels.
-  const target =
-    'folder' in options.to
-      ? null
-      : isSameAccount(options.from, options.to.access)
-        ? source
-        : bucketRemote('DST', options.to.access);
-  const remotes: readonly Remote[] = target === null || target === source ? [source] : [source, target];
-  const sides: Sides = { SRC: 'storage', DST: target === null ? 'local' : 'storage' };
-  const folder = (path: string): string =>
-    'folder' in options.to ? join(options.to.folder, path) : (target as Remote).at(`${options.to.prefix}${path}`);
-  const file = (path: string): string =>
-    'folder' in options.to ? join(options.to.folder, path) : (target as Remote).file(`${options.to.prefix}${path}`);
-  const flags = restoreFlags({ transfers: options.transfers, toBucket: target !== null });
+/** Single files of one call: enough to keep it busy, few enough to hear often how it goes. */
+const FILES_A_BATCH = 128;
+const BYTES_A_BATCH = 64 * 1024 ** 2;
+const BATCHES_AT_ONCE = 4;
+/** Many servers take ten connections of one user, some only so many at a time that have not signed in yet. */
+const SFTP_TRANSFERS = 6;
+/** Failures of the connection one after the other, after which going on is hopeless. */
+const HOPELESS = 100;
+const POLL_MS = 1_000;
+/** Ended when nothing at all moves for so long: longer than rclone's own patience. */
+const STALL_MS = 15 * 60_000;
 
-  async function call(
+/** Copies many objects with one call of rclone; single ones of all kinds with one rclone that stays until `close`. */
+export function rcloneBulk(options: RcloneBulkOptions): BulkCopier {
+  return new RcloneBulk(options);
+}
+
+class RcloneBulk implements BulkCopier {
+  readonly #options: RcloneBulkOptions;
+  readonly #source: Remote;
+  readonly #target: Target;
+  readonly #sides: Sides;
+  #daemon: RcloneDaemon | null = null;
+
+  constructor(options: RcloneBulkOptions) {
+    this.#options = options;
+    this.#source = bucketRemote('SRC', options.from);
+    this.#target = targetOf(options, this.#source);
+    this.#sides = { SRC: 'storage', DST: this.#target.side };
+  }
+
+  async copy(request: BulkCopy): Promise<ReadonlyMap<string, ErrorCode>> {
+    const { workFolder } = this.#options;
+    const list = await writeFileList(workFolder, request.names);
+    try {
+      if (list.count === 0) return new Map();
+      // rclone is told paths, and makes keys of them by the encoding of the format.
+      const places = [this.#source.at(pathOfKey(request.fromKey)), this.#target.folder(request.toPath)];
+      return await this.#call(['copy', ...places, '--files-from-raw', list.file], request);
+    } finally {
+      await unlink(list.file).catch(() => undefined);
+    }
+  }
+
+  async copySome(request: SingleCopies): Promise<ReadonlyMap<string, ErrorCode>> {
+    const daemon = (this.#daemon ??= this.#startDaemon(request));
+    const batches = new Batches(daemon, (item) => this.#inputOf(item), this.#sides);
+    const watch = new Watch(daemon, batches.done, request.onProgress);
+    const pool = new TaskPool(BATCHES_AT_ONCE);
+    const concurrency = Math.ceil(this.#transfers / BATCHES_AT_ONCE);
+    try {
+      for await (const batch of inBatches(request.items)) {
+        await pool.start(async () => await batches.copy(batch, concurrency));
+      }
+      await pool.drain();
+    } catch (error) {
+      throw watch.stalled ?? error;
+    } finally {
+      watch.stop();
+      await pool.drain().catch(() => undefined);
+    }
+    request.onProgress(batches.done);
+    return batches.failed;
+  }
+
+  async close(): Promise<void> {
+    const daemon = this.#daemon;
+    this.#daemon = null;
+    await daemon?.stop();
+  }
+
+  get #transfers(): number {
+    const { transfers } = this.#options;
+    return this.#target.side === 'sftp_source' ? Math.min(transfers, SFTP_TRANSFERS) : transfers;
+  }
+
+  #flags(keepExisting: boolean): string[] {
+    const { bandwidth } = this.#options;
+    const { side } = this.#target;
+    return [
+      ...restoreFlags({ transfers: this.#transfers, to: side, keepExisting }),
+      ...(bandwidth > 0 ? ['--bwlimit', `${Math.max(1, Math.round(bandwidth))}B`] : []),
+    ];
+  }
+
+  #startDaemon({ keepExisting, signal }: SingleCopies): RcloneDaemon {
+    const { binary, workFolder: folder } = this.#options;
+    return new RcloneDaemon({ binary, flags: this.#flags(keepExisting), remotes: this.#remotes, folder, signal });
+  }
+
+  get #remotes(): readonly Remote[] {
+    const { remote } = this.#target;
+    return remote === null || remote === this.#source ? [this.#source] : [this.#source, remote];
+  }
+
+  #inputOf({ fromKey, toPath }: SingleCopy): Record<string, string> {
+    return {
+      _path: 'operations/copyfile',
+      srcFs: this.#source.at(''),
+      srcRemote: rcloneNameOfPath(pathOfKey(fromKey)).toString('utf8'),
+      dstFs: this.#target.root,
+      dstRemote: this.#target.prefix + rcloneNameOfPath(toPath).toString('utf8'),
+    };
+  }
+
+  async #call(
     args: readonly string[],
-    signal: AbortSignal,
-    onProgress?: BulkCopy['onProgress'],
-  ): Promise<Map<string, ErrorCode>> {
+    { keepExisting, signal, onProgress }: BulkCopy,
+  ): Promise<ReadonlyMap<string, ErrorCode>> {
+    const { binary, workFolder, bandwidth } = this.#options;
     const process = startTransfer({
-      binary: options.binary,
-      args: [...args, ...flags],
-      remotes,
-      sides,
-      folder: options.workFolder,
+      binary,
+      args: [...args, ...restoreFlags({ transfers: this.#transfers, to: this.#target.side, keepExisting })],
+      remotes: this.#remotes,
+      sides: this.#sides,
+      folder: workFolder,
       signal,
       statsSeconds: 1,
-      bandwidth: options.bandwidth,
+      bandwidth,
     });
     for await (const event of process.events) {
-      if (event.type === 'progress') onProgress?.({ bytes: event.progress.bytes, files: event.progress.files });
+      if (event.type === 'progress') onProgress({ bytes: event.progress.bytes, files: event.progress.files });
     }
     const outcome = await process.done;
     signal.throwIfAborted();
     if (outcome.fatal !== null) throw callError(outcome.fatal);
     return new Map([...outcome.failed].map(([name, { code }]) => [name, code]));
   }
+}
 
-  // rclone is told paths, and makes keys of them by the encoding of the format.
-  async function copyPath(fromPath: string, toPath: string, signal: AbortSignal): Promise<ErrorCode | null> {
-    const failed = await call(['copyto', source.file(fromPath), file(toPath)], signal);
-    return [...failed.values()][0] ?? null;
+/** Calls of many single copies, and what became of each. */
+class Batches {
+  readonly failed = new Map<string, ErrorCode>();
+  readonly done = { files: 0, bytes: 0 };
+  readonly #daemon: RcloneDaemon;
+  readonly #inputOf: (item: SingleCopy) => Record<string, string>;
+  readonly #sides: Sides;
+  #inRow = 0;
+
+  constructor(daemon: RcloneDaemon, inputOf: (item: SingleCopy) => Record<string, string>, sides: Sides) {
+    this.#daemon = daemon;
+    this.#inputOf = inputOf;
+    this.#sides = sides;
   }
 
-  return {
-    copyOne: async (fromKey, toPath, signal) => await copyPath(pathOfKey(fromKey), toPath, signal),
-    async copy(request) {
-      const list = await writeFileList(options.workFolder, request.names);
-      try {
-        if (list.count === 0) return new Map();
-        const places = [source.at(pathOfKey(request.fromKey)), folder(request.toPath)];
-        return await call(['copy', ...places, '--files-from-raw', list.file], request.signal, request.onProgress);
-      } finally {
-        await unlink(list.file).catch(() => undefined);
-      }
-    },
-  };
+  async copy(items: readonly SingleCopy[], concurrency: number): Promise<void> {
+    const { results } = await this.#daemon.call('job/batch', { concurrency, inputs: items.map(this.#inputOf) });
+    if (!Array.isArray(results) || results.length !== items.length) {
+      throw callError({ code: 'ERR_TRANSFER', message: 'The answer does not fit the call.' });
+    }
+    for (const [index, result] of (results as unknown[]).entries()) {
+      const message = errorOf(result);
+      const item = items[index];
+      if (item === undefined) continue;
+      if (message === null) this.#inRow = 0;
+      else this.#fail(item.toPath, message);
+      this.done.files += 1;
+      this.done.bytes += item.size;
+    }
+  }
+
+  #fail(path: string, message: string): void {
+    const { code, whole } = classify(message, this.#sides);
+    this.failed.set(path, code);
+    if (whole) this.#inRow += 1;
+    if (this.#inRow >= HOPELESS) throw callError({ code, message: redact(message) });
+  }
+}
+
+/** Tells how far single copies are, also within large files, and ends them when nothing moves any more. */
+class Watch {
+  stalled: Error | null = null;
+  readonly #daemon: RcloneDaemon;
+  readonly #done: Readonly<{ files: number; bytes: number }>;
+  readonly #onProgress: CopyProgress;
+  readonly #timer: NodeJS.Timeout;
+  /** What the program had moved when this began. */
+  #before: number | null = null;
+  #moved = { what: '', at: performance.now() };
+
+  constructor(daemon: RcloneDaemon, done: { files: number; bytes: number }, onProgress: CopyProgress) {
+    this.#daemon = daemon;
+    this.#done = done;
+    this.#onProgress = onProgress;
+    this.#timer = setInterval(() => void this.#look().catch(() => undefined), POLL_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  async #look(): Promise<void> {
+    const { bytes, transfers, checks, errors } = await this.#daemon.call('core/stats', {});
+    const now = performance.now();
+    const what = [bytes, transfers, checks, errors].join(' ');
+    if (what !== this.#moved.what) this.#moved = { what, at: now };
+    else if (now - this.#moved.at > STALL_MS) {
+      this.stalled = callError({ code: 'ERR_NETWORK', message: 'Nothing moved any more.' });
+      await this.#daemon.stop();
+    }
+    this.#before ??= Number(bytes) - this.#done.bytes;
+    this.#onProgress({ files: this.#done.files, bytes: Math.max(this.#done.bytes, Number(bytes) - this.#before) });
+  }
+}
+
+function errorOf(result: unknown): string | null {
+  if (typeof result !== 'object' || result === null) return 'no result';
+  const { error } = result as { error?: unknown };
+  return typeof error === 'string' && error !== '' ? error : null;
+}
+
+async function* inBatches(items: AsyncIterable<SingleCopy>): AsyncGenerator<SingleCopy[]> {
+  let batch: SingleCopy[] = [];
+  let bytes = 0;
+  for await (const item of items) {
+    if (batch.length > 0 && bytes + item.size > BYTES_A_BATCH) {
+      yield batch;
+      batch = [];
+      bytes = 0;
+    }
+    batch.push(item);
+    bytes += item.size;
+    if (batch.length < FILES_A_BATCH) continue;
+    yield batch;
+    batch = [];
+    bytes = 0;
+  }
+  if (batch.length > 0) yield batch;
+}
+
+interface Target {
+  /** Null: this machine. */
+  readonly remote: Remote | null;
+  readonly side: Side;
+  /** Where single files go: the top of the remote, and what comes before their paths there. */
+  readonly root: string;
+  readonly prefix: string;
+  folder(path: string): string;
+}
+
+function targetOf({ from, to }: RcloneBulkOptions, source: Remote): Target {
+  if ('folder' in to) {
+    const { folder } = to;
+    return { remote: null, side: 'local', root: folder, prefix: '', folder: (path) => join(folder, path) };
+  }
+  if ('source' in to) {
+    const remote = sourceRemote('DST', to.source, { hostKey: to.hostKey });
+    const side = to.source.backend === 's3' ? 's3_source' : 'sftp_source';
+    return { remote, side, root: remote.at(''), prefix: '', folder: (path) => remote.at(path) };
+  }
+  // One remote for both where the account is the same: then the storage copies by itself, and nothing travels.
+  const remote = isSameAccount(from, to.access) ? source : bucketRemote('DST', to.access);
+  const { prefix } = to;
+  return { remote, side: 'storage', root: remote.at(''), prefix, folder: (path) => remote.at(`${prefix}${path}`) };
 }
 
 /** What every call of a restore has: also for measurements that compare it with rclone alone. */
-export function restoreFlags({ transfers, toBucket }: { transfers: number; toBucket: boolean }): string[] {
+export function restoreFlags(options: { transfers: number; to: Side; keepExisting: boolean }): string[] {
+  const { transfers, to, keepExisting } = options;
   return [
-    ...['--no-check-dest', '--transfers', String(transfers), '--checkers', '64', '--buffer-size', '0'],
-    // Metadata goes along between buckets. Onto a disk only the time does: owners and modes of an object are its uploader's word.
-    ...(!toBucket ? [] : ['--metadata', '--s3-no-head']),
+    // What was there when it was looked at is not in the list of what to copy, so there is nothing to check.
+    ...(keepExisting ? ['--ignore-existing'] : ['--no-check-dest']),
+    ...['--transfers', String(transfers), '--buffer-size', '0'],
+    ...(to === 'sftp_source'
+      ? // Every file and every look at once has a connection of its own; one stream a file, because each further one had one too.
+        ['--checkers', '3', '--multi-thread-streams', '0', '--sftp-connections', String(transfers + 3)]
+      : ['--checkers', '64']),
+    // Metadata goes along between buckets. Elsewhere only the time does: owners and modes of an object are its uploader's word.
+    ...(to === 'storage' || to === 's3_source' ? ['--metadata', '--s3-no-head'] : []),
   ];
 }
 

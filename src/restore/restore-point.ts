@@ -1,27 +1,36 @@
 import { openManifest, readEntries, type PointSource } from '../backup/point-reader.ts';
-import type { SpillSpace } from '../backup/spill.ts';
+import { SpillList, type SpillSpace } from '../backup/spill.ts';
 import { TaskPool } from '../backup/task-pool.ts';
 import { BackupError } from '../errors/backup-error.ts';
-import { compareUtf8 } from '../layout/order.ts';
+import { parseKey } from '../layout/keys.ts';
 import type { Entry, Manifest } from '../layout/types.ts';
-import { groupEntries, type CopyGroup } from './groups.ts';
-import type { RestoreProblem, RestoreProblemCode, RestoreTarget } from './port.ts';
+import { groupEntries, isText, type CopyGroup } from './groups.ts';
+import { inOrder } from './in-order.ts';
+import { OutcomeList, kindOfProblem, MOST_NAMED, type FileOutcome } from './outcome.ts';
+import { decide, nameCollisions, timeOfEntry } from './overwrite.ts';
+import type { Existing, Overwrite, RestoreProblem, RestoreProblemCode, RestoreTarget, SingleCopy } from './port.ts';
+import { Selection } from './selection.ts';
 
-/** Groups of fewer files than this are copied one by one: starting a program costs more. */
-const FEW_ENTRIES = 24;
-const SINGLE_COPIES_AT_ONCE = 16;
+/** Groups of fewer files than this are copied with all other single files: a call of the program for each would cost more. */
+const FEW_ENTRIES = 500;
 /** Groups at once, each one call of the transfer program. */
 const GROUPS_AT_ONCE = 2;
-const PROBLEMS_TOLD = 10_000;
+const JUDGED_AT_ONCE = 32;
 
 export interface RestoreRequest {
   readonly source: PointSource;
   readonly place: { readonly run: string; readonly claim: string };
   /** As the database recorded it at the commit; absent when there is no database to ask. */
   readonly manifestSha256?: string;
-  /** Path of a folder of the point (or of one file); '' or absent: all of it. Files keep their whole path. */
-  readonly folder?: string;
+  /** Files and folders of the point; none or absent: all of it. Files keep their whole path. */
+  readonly paths?: readonly string[];
   readonly target: RestoreTarget;
+  /** Default `never`. */
+  readonly overwrite?: Overwrite;
+  /** Only counts what would be done: nothing is written. */
+  readonly dryRun?: boolean;
+  /** An earlier attempt of this very restore may have done a part of it. */
+  readonly continuing?: boolean;
   readonly space: SpillSpace;
   /** Aborts with the reason to throw: cancelled, lease lost, hold lost. */
   readonly signal: AbortSignal;
@@ -29,7 +38,7 @@ export interface RestoreRequest {
 }
 
 export interface RestoreProgress {
-  readonly phase: 'copying' | 'verifying';
+  readonly phase: 'comparing' | 'copying' | 'verifying';
   readonly files: number;
   readonly filesTotal: number;
   readonly bytes: number;
@@ -37,28 +46,38 @@ export interface RestoreProgress {
 }
 
 export interface RestoreReport {
-  /** Files that the point holds in this folder, and their bytes. */
+  /** Files that the point holds under the paths that were asked for, and their bytes. */
   readonly files: number;
   readonly bytes: number;
+  readonly dryRun: boolean;
+  /** Of those: files that were not at the target before, that were replaced, that were left as they are; bytes to write. */
+  readonly created: number;
+  readonly overwritten: number;
+  readonly skipped: number;
+  readonly bytesToWrite: number;
   /** Read back with the right size and hash. */
   readonly exact: number;
   /** Read back with the right size; there was no hash to compare. */
   readonly sizeOnly: number;
   /** Files whose content is an earlier version, because the source could not be read at the time of the point. */
   readonly carried: number;
-  /** The first ten thousand files that are not as the point has them; `problemCount` counts all. */
+  /** The first ten thousand files that are not as the point has them; `problemCount` counts all, `problemCodes` by code. */
   readonly problems: readonly RestoreProblem[];
   readonly problemCount: number;
+  readonly problemCodes: ReadonlyMap<RestoreProblemCode, number>;
+  /** What the report of the run names, with the totals of each kind. */
+  readonly outcomes: readonly FileOutcome[];
+  readonly totals: Readonly<Record<FileOutcome['kind'], number>>;
   /** Milliseconds of copying and of reading back. */
   readonly copyMs: number;
   readonly verifyMs: number;
 }
 
 /**
- * Restores a point, or one folder of it, and reads back every file that was written. Files that are not as they should be are in the
- * report; `requireExact` makes an error of them.
- * @throws BackupError `ERR_MANIFEST_INVALID`, `ERR_KEY_UNKNOWN`, `ERR_RESTORE_TARGET`, `ERR_DISK_FULL`, the signal's reason, and what
- *   the storage says.
+ * Restores a point, or the files and folders of it that are named, and reads back every file that was written. Files that are not as
+ * they should be are in the report; `verdictOf` says what that makes of the restore, `requireExact` makes an error of them.
+ * @throws BackupError `INVALID_INPUT` (a path that the point does not hold, named in the details), `ERR_MANIFEST_INVALID`,
+ *   `ERR_KEY_UNKNOWN`, `ERR_RESTORE_TARGET`, `ERR_DISK_FULL`, the signal's reason, and what the storage says.
  */
 export async function restorePoint(request: RestoreRequest): Promise<RestoreReport> {
   const restore = new Restore(request);
@@ -66,6 +85,8 @@ export async function restorePoint(request: RestoreRequest): Promise<RestoreRepo
     return await restore.execute();
   } catch (error) {
     throw request.signal.aborted ? request.signal.reason : error;
+  } finally {
+    await request.target.close();
   }
 }
 
@@ -81,150 +102,271 @@ export function requireExact(report: RestoreReport): void {
   });
 }
 
+/** An entry that is to be at the target in the end; `copy` is false where an earlier attempt has put it there. */
+interface Wanted {
+  readonly entry: Entry;
+  readonly copy: boolean;
+  /** What it replaces. */
+  readonly before: Pick<Existing, 'size' | 'modified'> | null;
+}
+
 class Restore {
   readonly #request: RestoreRequest;
-  readonly #problems = new Map<string, RestoreProblemCode>();
-  #files = 0;
-  #bytes = 0;
-  #carried = 0;
-  #copiedFiles = 0;
-  #copiedBytes = 0;
+  readonly #selection: Selection;
+  readonly #overwrite: Overwrite;
+  /** Why files could not be copied; what reading back finds counts in the end. */
+  readonly #failed = new Map<string, RestoreProblemCode>();
+  readonly #problems: RestoreProblem[] = [];
+  readonly #codes = new Map<RestoreProblemCode, number>();
+  readonly #outcomes = new OutcomeList();
+  readonly #counts = { files: 0, bytes: 0, created: 0, overwritten: 0, carried: 0, toWrite: 0, exact: 0, sizeOnly: 0 };
+  #doneFiles = 0;
+  #doneBytes = 0;
 
   constructor(request: RestoreRequest) {
     this.#request = request;
+    this.#selection = new Selection(request.paths ?? []);
+    this.#overwrite = request.overwrite ?? 'never';
   }
 
   async execute(): Promise<RestoreReport> {
-    const { source, place, manifestSha256, target, signal } = this.#request;
+    const { source, place, manifestSha256, target, signal, dryRun = false } = this.#request;
     const { manifest } = await openManifest(source, place, manifestSha256);
-    await this.#requireFolder(manifest);
-    await target.prepare(signal);
+    const count = await this.#requirePaths(manifest);
+    await target.prepare({ signal, dryRun });
+    const wanted = await this.#plan(manifest, count);
     const started = performance.now();
-    await this.#copy(manifest);
+    if (!dryRun) await this.#copy(wanted);
     const copied = performance.now();
-    const { exact, sizeOnly } = await this.#verify(manifest);
+    if (!dryRun) await this.#verify(wanted);
+    return this.#report(copied - started, performance.now() - copied);
+  }
+
+  #report(copyMs: number, verifyMs: number): RestoreReport {
+    const { files, bytes, created, overwritten, carried, toWrite, exact, sizeOnly } = this.#counts;
     return {
-      files: this.#files,
-      bytes: this.#bytes,
-      exact,
-      sizeOnly,
-      carried: this.#carried,
-      problems: [...this.#problems].slice(0, PROBLEMS_TOLD).map(([path, code]) => ({ path, code })),
-      problemCount: this.#problems.size,
-      copyMs: Math.round(copied - started),
-      verifyMs: Math.round(performance.now() - copied),
+      ...{ files, bytes, created, overwritten, carried, exact, sizeOnly, bytesToWrite: toWrite },
+      dryRun: this.#request.dryRun ?? false,
+      skipped: this.#outcomes.totals.skipped,
+      problems: this.#problems,
+      problemCount: [...this.#codes.values()].reduce((sum, count) => sum + count, 0),
+      problemCodes: this.#codes,
+      outcomes: this.#outcomes.named,
+      totals: this.#outcomes.totals,
+      copyMs: Math.round(copyMs),
+      verifyMs: Math.round(verifyMs),
     };
   }
 
-  /** A folder that the point does not hold is a mistake in the request, not an empty restore. */
-  async #requireFolder(manifest: Manifest): Promise<void> {
-    if ((this.#request.folder ?? '') === '') return;
-    for await (const _ of this.#selected(manifest)) return;
-    throw new BackupError('INVALID_INPUT', 'The restore point holds nothing under this path.', {
-      details: { field: 'folder' },
+  /** A path that the point does not hold is a mistake in the request, told before anything is written. Returns how many files come. */
+  async #requirePaths(manifest: Manifest): Promise<number> {
+    if (this.#selection.isEverything) return manifest.files;
+    let count = 0;
+    for await (const { path } of this.#selected(manifest)) {
+      count += 1;
+      this.#selection.see(path);
+    }
+    const missing = this.#selection.unseen;
+    if (missing.length === 0) return count;
+    const named = missing.slice(0, 5).map((path) => JSON.stringify(path));
+    const more = missing.length > 5 ? ` and ${missing.length - 5} more` : '';
+    throw new BackupError('INVALID_INPUT', `The restore point holds nothing under ${named.join(', ')}${more}.`, {
+      details: { field: 'paths', missing: missing.slice(0, 100), total: missing.length },
     });
   }
 
-  async #copy(manifest: Manifest): Promise<void> {
-    const { groups, single } = await groupEntries(this.#counted(manifest), this.#request.space, FEW_ENTRIES);
-    const few = groups.flatMap((group) => group.few ?? []);
-    const many = groups.filter((group) => group.few === null);
-    await runAll(GROUPS_AT_ONCE, many, async (group) => await this.#copyMany(group));
-    await runAll(SINGLE_COPIES_AT_ONCE, [...single, ...few], async (entry) => await this.#copyOne(entry));
+  async *#selected(manifest: Manifest): AsyncGenerator<Entry> {
+    for await (const entry of readEntries(this.#request.source, this.#selection.narrow(manifest))) {
+      if (this.#selection.holds(entry.path)) yield entry;
+    }
+  }
+
+  /** Compares the point with what lies at the target. What comes out is in the order of paths. */
+  async #plan(manifest: Manifest, count: number): Promise<SpillList<Wanted>> {
+    const { target, signal, space } = this.#request;
+    const wanted = new SpillList<Wanted>(space);
+    const times = this.#overwrite === 'if_newer';
+    const looked = target.look(this.#restorable(manifest), { signal, space, count, times, hashes: false });
+    const judged = inOrder(looked, JUDGED_AT_ONCE, async (found) => await this.#judge(found));
+    for await (const { entry, existing, verdict } of judged) {
+      if (verdict === 'blocked') this.#problem(entry.path, 'ERR_RESTORE_TARGET');
+      else if (verdict === 'FILE_EXISTS' || verdict === 'FILE_NOT_NEWER')
+        this.#outcomes.add({ kind: 'skipped', code: verdict, path: entry.path });
+      else {
+        this.#counts[verdict === 'overwrite' ? 'overwritten' : 'created'] += 1;
+        this.#counts.toWrite += entry.size;
+        if (entry.state === 'carried') this.#counts.carried += 1;
+        const before = existing === null ? null : { size: existing.size, modified: existing.modified };
+        await wanted.add({ entry, copy: verdict !== 'done', before });
+      }
+      this.#doneFiles += 1;
+      if (this.#doneFiles % 1_000 === 0) this.#tell('comparing', count);
+    }
+    await wanted.finish();
+    return wanted;
+  }
+
+  async #judge({ entry, existing }: { entry: Entry; existing: Existing | null }) {
+    const { continuing = false, source, signal } = this.#request;
+    const versionTime = async (): Promise<number> => await timeOfEntry(source.bucket, entry, signal);
+    const verdict = await decide(entry, existing, { overwrite: this.#overwrite, continuing, versionTime });
+    return { entry, existing, verdict };
   }
 
   /** The entries that can be restored, while what the report says of all is counted. */
-  async *#counted(manifest: Manifest): AsyncGenerator<Entry> {
+  async *#restorable(manifest: Manifest): AsyncGenerator<Entry> {
     for await (const entry of this.#selected(manifest)) {
-      this.#files += 1;
+      this.#counts.files += 1;
       if (entry.state === 'failed') {
-        this.#problems.set(entry.path, 'FILE_NOT_IN_POINT');
+        this.#problem(entry.path, 'FILE_NOT_IN_POINT');
         continue;
       }
-      this.#bytes += entry.size;
-      if (entry.state === 'carried') this.#carried += 1;
-      yield entry;
+      this.#counts.bytes += entry.size;
+      const refusal = parseKey(entry.key)?.kind === 'file' ? this.#request.target.refusal(entry.path) : null;
+      if (parseKey(entry.key)?.kind !== 'file') this.#problem(entry.path, 'ERR_NOT_AVAILABLE');
+      else if (refusal !== null) this.#problem(entry.path, refusal);
+      else yield entry;
     }
   }
 
-  async *#selected(manifest: Manifest): AsyncGenerator<Entry> {
-    const folder = (this.#request.folder ?? '').replace(/\/+$/, '');
-    for await (const entry of readEntries(this.#request.source, manifest, folder)) {
-      if (folder === '' || entry.path === folder || entry.path.startsWith(`${folder}/`)) yield entry;
-      // Nothing of a folder comes after what sorts behind all of its names ('0' follows the slash).
-      else if (compareUtf8(entry.path, `${folder}0`) >= 0) return;
+  async #copy(wanted: SpillList<Wanted>): Promise<void> {
+    const { space, target } = this.#request;
+    this.#doneFiles = 0;
+    this.#tell('copying', wanted.count);
+    const collisions = target.mayIgnoreCase ? await nameCollisions(entriesOf(wanted), space) : new Set<string>();
+    const { groups, single } = await groupEntries(toCopy(wanted, collisions), space, FEW_ENTRIES);
+    const pool = new TaskPool(GROUPS_AT_ONCE);
+    try {
+      for (const group of groups) await pool.start(async () => await this.#copyMany(group, wanted.count));
+    } finally {
+      await pool.drain();
+    }
+    if (single.count > 0) await this.#copySome(single, wanted.count);
+    if (collisions.size > 0) await this.#copyCollisions(wanted, collisions);
+  }
+
+  /** Where case does not count, the first of such names stands for the others: it must not be written over by the next. */
+  async #copyCollisions(wanted: SpillList<Wanted>, collisions: ReadonlySet<string>): Promise<void> {
+    const { target, signal, space } = this.#request;
+    for await (const { entry, copy, before } of wanted) {
+      if (!copy || !collisions.has(entry.path)) continue;
+      const looked = target.look(only(entry), { signal, space, count: 1, times: false, hashes: false });
+      for await (const { existing } of looked) {
+        const asBefore = existing === null || (existing.size === before?.size && existing.modified === before.modified);
+        if (asBefore) await this.#copySome(only(entry), wanted.count);
+        else this.#fail(entry.path, 'ERR_NAME_CASE');
+      }
     }
   }
 
-  async #copyMany(group: CopyGroup): Promise<void> {
+  async #copyMany(group: CopyGroup, total: number): Promise<void> {
     const { source, target, signal } = this.#request;
-    let seen = { bytes: 0, files: 0 };
+    const progress = this.#progressOf(total);
     const failed = await target.copyMany({
       fromKey: source.bucket.prefix + group.fromKey,
       toPath: group.toPath,
       names: group.names,
       count: group.names.count,
+      keepExisting: this.#keepsExisting,
       signal,
-      onProgress: (now) => {
-        this.#advance(now.files - seen.files, now.bytes - seen.bytes);
-        seen = now;
-      },
+      onProgress: progress,
     });
-    for (const [name, code] of failed) {
-      this.#problems.set(group.toPath === '' ? name : `${group.toPath}/${name}`, code);
+    for (const [name, code] of failed) this.#fail(group.toPath === '' ? name : `${group.toPath}/${name}`, code);
+    progress({ files: group.names.count, bytes: group.bytes });
+  }
+
+  async #copySome(entries: AsyncIterable<Entry>, total: number): Promise<void> {
+    const { target, signal } = this.#request;
+    const failed = await target.copySome({
+      items: this.#singles(entries),
+      keepExisting: this.#keepsExisting,
+      signal,
+      onProgress: this.#progressOf(total),
+    });
+    for (const [path, code] of failed) this.#fail(path, code);
+  }
+
+  async *#singles(entries: AsyncIterable<Entry>): AsyncGenerator<SingleCopy> {
+    const { prefix } = this.#request.source.bucket;
+    for await (const { key, path, size } of entries) {
+      // Renamed, and no text: there is no way to tell the program what to call it.
+      if (isText(path)) yield { fromKey: prefix + key, toPath: path, size };
+      else this.#fail(path, 'ERR_TRANSFER');
     }
-    this.#advance(group.names.count - seen.files, 0);
   }
 
-  async #copyOne(entry: Entry): Promise<void> {
-    const code = await this.#request.target.copyOne(entry, this.#request.signal);
-    if (code !== null) this.#problems.set(entry.path, code);
-    this.#advance(1, entry.size);
+  /** Only then is there anything that could be written over by mistake. */
+  get #keepsExisting(): boolean {
+    return this.#overwrite === 'never' && !this.#request.target.isEmpty;
   }
 
-  async #verify(manifest: Manifest): Promise<{ exact: number; sizeOnly: number }> {
+  /** Reads back what was written. Why a copy failed says more than that it is missing. */
+  async #verify(wanted: SpillList<Wanted>): Promise<void> {
     const { target, signal, space } = this.#request;
-    const counts = { exact: 0, sizeOnly: 0 };
-    this.#copiedFiles = 0;
-    for await (const { entry, found } of target.inspect(this.#restorable(manifest), signal, space)) {
-      if (found === 'exact') counts.exact += 1;
-      else if (found === 'size_only') counts.sizeOnly += 1;
-      // Why a copy failed says more than that it is missing.
-      else if (!this.#problems.has(entry.path))
-        this.#problems.set(entry.path, found === 'missing' ? 'FILE_MISSING' : 'FILE_DIFFERS');
-      if (found === 'exact' || found === 'size_only') this.#problems.delete(entry.path);
-      this.#copiedFiles += 1;
-      if (this.#copiedFiles % 500 === 0) this.#tell('verifying');
+    this.#doneFiles = 0;
+    this.#tell('verifying', wanted.count);
+    const options = { signal, space, count: wanted.count, times: false, hashes: true };
+    for await (const { entry, existing } of target.look(entriesOf(wanted), options)) {
+      this.#inspect(entry, existing);
+      this.#doneFiles += 1;
+      if (this.#doneFiles % 500 === 0) this.#tell('verifying', wanted.count);
     }
-    return counts;
   }
 
-  async *#restorable(manifest: Manifest): AsyncGenerator<Entry> {
-    for await (const entry of this.#selected(manifest)) if (entry.state !== 'failed') yield entry;
+  #inspect(entry: Entry, existing: Existing | null): void {
+    const failed = this.#failed.get(entry.path);
+    if (existing === null) this.#problem(entry.path, failed ?? 'FILE_MISSING');
+    else if (failed === 'ERR_NAME_CASE') this.#problem(entry.path, failed);
+    else if (existing.size !== entry.size) this.#problem(entry.path, failed ?? 'FILE_DIFFERS');
+    else if (entry.hash === null || existing.hash === null) {
+      // Of the right size, but nothing shows that it is not what lay there before.
+      if (failed !== undefined) return this.#problem(entry.path, failed);
+      this.#counts.sizeOnly += 1;
+      this.#outcomes.add({ kind: 'size_only', code: 'FILE_SIZE_ONLY', path: entry.path });
+    } else if (existing.hash === entry.hash) this.#counts.exact += 1;
+    else this.#problem(entry.path, failed ?? 'FILE_DIFFERS');
   }
 
-  #advance(files: number, bytes: number): void {
-    this.#copiedFiles += files;
-    this.#copiedBytes += bytes;
-    this.#tell('copying');
+  #fail(path: string, code: RestoreProblemCode): void {
+    if (this.#failed.size < MOST_NAMED * 10) this.#failed.set(path, code);
   }
 
-  #tell(phase: RestoreProgress['phase']): void {
+  #problem(path: string, code: RestoreProblemCode): void {
+    this.#codes.set(code, (this.#codes.get(code) ?? 0) + 1);
+    if (this.#problems.length < MOST_NAMED) this.#problems.push({ path, code });
+    this.#outcomes.add({ kind: kindOfProblem(code), code, path });
+  }
+
+  /** Adds up what several calls that run side by side tell of themselves. */
+  #progressOf(total: number): (now: { files: number; bytes: number }) => void {
+    let seen = { files: 0, bytes: 0 };
+    return (now) => {
+      this.#doneFiles += now.files - seen.files;
+      this.#doneBytes += now.bytes - seen.bytes;
+      seen = now;
+      this.#tell('copying', total);
+    };
+  }
+
+  #tell(phase: RestoreProgress['phase'], filesTotal: number): void {
     this.#request.onProgress?.({
       phase,
-      files: this.#copiedFiles,
-      filesTotal: this.#files,
-      bytes: this.#copiedBytes,
-      bytesTotal: this.#bytes,
+      files: Math.min(this.#doneFiles, filesTotal),
+      filesTotal,
+      bytes: Math.min(this.#doneBytes, this.#counts.toWrite),
+      bytesTotal: this.#counts.toWrite,
     });
   }
 }
 
-async function runAll<T>(limit: number, items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const pool = new TaskPool(limit);
-  try {
-    for (const item of items) await pool.start(async () => await work(item));
-  } finally {
-    await pool.drain();
-  }
+async function* entriesOf(wanted: AsyncIterable<Wanted>): AsyncGenerator<Entry> {
+  for await (const { entry } of wanted) yield entry;
+}
+
+async function* toCopy(wanted: AsyncIterable<Wanted>, left: ReadonlySet<string>): AsyncGenerator<Entry> {
+  for await (const { entry, copy } of wanted) if (copy && !left.has(entry.path)) yield entry;
+}
+
+async function* only(entry: Entry): AsyncGenerator<Entry> {
+  yield entry;
 }

@@ -32,7 +32,7 @@ export function listS3(origin: S3Origin, options: { signal: AbortSignal }): Sour
       for await (const object of openS3Store(origin.access).list(origin.prefix, options)) {
         const name = object.key.slice(origin.prefix.length);
         if (name === '' || (name.endsWith('/') && object.size === 0)) continue;
-        const path = pathOfNativeName(nameOfKey(name));
+        const path = pathOfSourceKey(name);
         if (isPath(path)) yield sourceFile(path, object);
         else skipped.push({ path, reason: 'bad_name' });
       }
@@ -58,7 +58,7 @@ export async function lookS3(
 ): Promise<Map<string, SourceFile>> {
   const { signal } = options;
   const look = new S3Look(openS3Store(origin.access), origin.prefix, signal);
-  const byKey = new Map(paths.map((path) => [origin.prefix + keyOfName(nativeNameOfPath(path)), path]));
+  const byKey = new Map(paths.map((path) => [origin.prefix + keyOfSourcePath(path), path]));
   const dense = options.total !== null && (byKey.size / options.total) * PAGE >= 4;
   try {
     if (dense) await look.byPages(byKey);
@@ -122,6 +122,16 @@ class S3Look {
 /** As the storage client writes bytes that are not UTF-8. */
 const STRAY_BYTE = /[\udc80-\udcff]/;
 const STRAY_BYTES = /([\udc80-\udcff])/;
+
+/** The path for an object's key (relative to the source's root); a key with empty parts makes no path: see `isPath`. */
+export function pathOfSourceKey(key: string): string {
+  return pathOfNativeName(nameOfKey(key));
+}
+
+/** The key of a file, relative to the source's root. */
+export function keyOfSourcePath(path: string): string {
+  return keyOfName(nativeNameOfPath(path));
+}
 
 function nameOfKey(key: string): string | Buffer {
   if (key.isWellFormed()) return key;

@@ -1,34 +1,28 @@
-import { z } from 'zod';
 import { JobBucket } from '../backup/job-bucket.ts';
 import { finishRun } from '../database/leases.ts';
 import { appendEvents } from '../database/events.ts';
 import { findKeptPoint, holdPoint, releaseHolds } from '../database/restore-points.ts';
+import { recordRunFiles } from '../database/run_files.ts';
 import { readWorkerJob } from '../database/worker-jobs.ts';
 import { BackupError } from '../errors/backup-error.ts';
-import { event } from '../events/catalogue.ts';
-import { BucketTarget } from '../restore/bucket-target.ts';
-import { rcloneBulk } from '../restore/rclone-bulk.ts';
-import { requireExact, restorePoint, type RestoreProgress, type RestoreReport } from '../restore/restore-point.ts';
+import { isTransient, type ErrorCode } from '../errors/catalogue.ts';
+import { event, type RunEvent } from '../events/catalogue.ts';
+import { RestoreOptions, type RestoreStats } from '../protocol/run-options.ts';
+import { verdictOf } from '../restore/outcome.ts';
+import { restorePoint, type RestoreReport } from '../restore/restore-point.ts';
 import { bucketAccess } from '../storage/destinations.ts';
 import { openS3Store } from '../storage/s3.ts';
-import { bandwidthOf } from './bandwidth.ts';
+import { openRestoreTarget } from './open-restore-target.ts';
+import { RestoreFigures } from './restore-figures.ts';
 import type { RunScope } from './run-scope.ts';
 import { macKeysOf } from './services.ts';
 
-/** What the portal writes into a restore run. */
-const Options = z.looseObject({
-  point: z.uuid(),
-  folder: z.string().default(''),
-  target: z.object({ bucket_id: z.number(), bucket: z.string(), prefix: z.string().min(1) }),
-});
-
-/** One claim of a restore into a folder of one of the client's buckets: copied, read back, compared. */
+/** One claim of a restore: compared with what lies at the target, copied, read back, compared. */
 export async function executeRestore(scope: RunScope): Promise<void> {
   const { services, active, job, reporter, folder } = scope;
   const { database, records, secrets, config } = services;
-  const options = Options.parse(active.run.options);
-  const targetPath = `${options.target.bucket}/${options.target.prefix}`;
-  reporter.event(event('RESTORE_STARTING', { target_path: targetPath }));
+  const options = RestoreOptions.parse(active.run.options);
+  reporter.event(event('RESTORE_STARTING', { target_path: placeOf(options) }));
   const point = await findKeptPoint(database, job.clientId, { point: options.point });
   if (point === null) throw new BackupError('POINT_NOT_FOUND');
   const hold = await holdPoint(database, {
@@ -47,88 +41,105 @@ export async function executeRestore(scope: RunScope): Promise<void> {
     { clientId: job.clientId, bucketId: point.bucketId, bucketName: point.bucket },
     config.destination,
   );
-  const to = await bucketAccess(
-    records,
-    secrets,
-    { clientId: job.clientId, bucketId: options.target.bucket_id, bucketName: options.target.bucket },
-    config.destination,
-  );
-  const bucket = new JobBucket(openS3Store(from), point.prefix, active.signal);
-  const bulk = rcloneBulk({
-    binary: services.rclone,
-    from,
-    to: { access: to, prefix: options.target.prefix },
-    workFolder: folder,
-    transfers: config.rclone.transfers,
-    bandwidth: await bandwidthOf(services, job),
-  });
+  const figures = new RestoreFigures();
   const report = await restorePoint({
-    source: { bucket, job: owner.uuid, keys: macKeysOf(secrets) },
+    source: {
+      bucket: new JobBucket(openS3Store(from), point.prefix, active.signal),
+      job: owner.uuid,
+      keys: macKeysOf(secrets),
+    },
     place: { run: point.runUuid, claim: point.claimName },
     manifestSha256: point.manifestSha256,
-    folder: options.folder,
-    target: new BucketTarget({
-      store: openS3Store(to),
-      prefix: options.target.prefix,
-      fromPrefix: point.prefix,
-      bulk,
-      mayContinue: active.run.claim > 1,
-      sameBucket: from.endpoint === to.endpoint && from.bucket === to.bucket && from.accessKey === to.accessKey,
-    }),
+    paths: options.paths,
+    overwrite: options.overwrite,
+    dryRun: options.dry_run,
+    continuing: active.run.claim > 1,
+    target: await openRestoreTarget(scope, options, { from, owner }),
     space: { folder, memoryItems: 50_000 },
     signal: active.signal,
-    onProgress: (progress) => reporter.figures(figuresOf(progress)),
+    onProgress: (progress) => reporter.figures(figures.take(progress)),
   });
-  requireExact(report);
-  await finish(scope, report, targetPath);
+  await finish(scope, report, placeOf(options));
 }
 
-function figuresOf(progress: RestoreProgress): Parameters<RunScope['reporter']['figures']>[0] {
-  const share =
-    progress.bytesTotal > 0
-      ? progress.bytes / progress.bytesTotal
-      : progress.filesTotal > 0
-        ? progress.files / progress.filesTotal
-        : 0;
-  return {
-    phase: progress.phase,
-    bytesTotal: progress.bytesTotal,
-    bytesTransferred: progress.bytes,
-    bytesProcessed: progress.bytes,
-    objectsTotal: progress.filesTotal,
-    objectsTransferred: progress.files,
-    speedBytesPerSec: 0,
-    etaSeconds: null,
-    currentItem: null,
-    percent: progress.phase === 'copying' ? 90 * Math.min(1, share) : 95,
-  };
+function placeOf({ target }: RestoreOptions): string {
+  return target.kind === 'source' ? target.summary : `${target.bucket}/${target.prefix}`;
 }
 
-async function finish(
-  { services, active, reporter, notify }: RunScope,
-  report: RestoreReport,
-  targetPath: string,
-): Promise<void> {
+/** Writes the end of a restore that did its work; one that did not throws what `settle` makes its end of. */
+async function finish(scope: RunScope, report: RestoreReport, targetPath: string): Promise<void> {
+  const verdict = verdictOf(report);
+  if (verdict.status === 'failed') {
+    await tellProblems(scope, report, verdict.error.code);
+    throw verdict.error;
+  }
+  const { services, active, reporter, notify } = scope;
   const { database } = services;
   await reporter.flush();
   const holds = active.forgetHolds();
-  const status = report.carried > 0 || report.sizeOnly > 0 ? 'warning' : 'success';
+  const { status, code } = verdict;
   await database.transaction(async (trx) => {
-    const moved = { files: report.files, bytes: report.bytes, bytesListed: report.bytes };
-    const stats = {
-      files: report.files,
-      bytes: report.bytes,
-      exact: report.exact,
-      size_only: report.sizeOnly,
-      carried: report.carried,
-    };
-    if (!(await finishRun(database, trx, active.lease, { status, stats, moved })))
-      throw new BackupError('ERR_LEASE_LOST');
-    await appendEvents(trx, database, active.run.id, [
-      event('RESTORE_VERIFIED', { files: report.exact + report.sizeOnly, bytes: report.bytes }),
-      event('RESTORE_COMPLETED', { target_path: targetPath }),
-    ]);
+    const ended = await finishRun(database, trx, active.lease, {
+      status,
+      errorCode: code,
+      stats: statsOf(report),
+      moved: {
+        files: report.dryRun ? 0 : report.created + report.overwritten,
+        bytes: report.dryRun ? 0 : report.bytesToWrite,
+        bytesListed: report.bytes,
+      },
+    });
+    if (!ended) throw new BackupError('ERR_LEASE_LOST');
+    await appendEvents(trx, database, active.run.id, closingEvents(report, targetPath, status));
+    await recordRunFiles(database, trx, active.run.id, report.outcomes, report.totals);
     await notify(trx, status);
     await releaseHolds(trx, holds);
   });
+}
+
+/** The report of a restore that failed, unless it is tried again: then the last attempt has the say. */
+async function tellProblems(scope: RunScope, report: RestoreReport, code: ErrorCode): Promise<void> {
+  const { active, services, reporter } = scope;
+  if (isTransient(code) && active.run.attempt + 1 < active.run.maxAttempts) return;
+  for (const one of problemEvents(report)) reporter.event(one);
+  await services.database.transaction(
+    async (trx) => await recordRunFiles(services.database, trx, active.run.id, report.outcomes, report.totals),
+  );
+}
+
+function statsOf(report: RestoreReport): RestoreStats {
+  const { files, bytes, created, overwritten, skipped, exact, carried } = report;
+  return {
+    ...{ files, bytes, created, overwritten, skipped, exact, carried },
+    bytes_to_write: report.bytesToWrite,
+    size_only: report.sizeOnly,
+    problems: report.problemCount,
+  };
+}
+
+function closingEvents(report: RestoreReport, targetPath: string, status: 'success' | 'warning'): RunEvent[] {
+  const { created, overwritten, skipped, exact, sizeOnly } = report;
+  const problems = problemEvents(report);
+  if (report.dryRun) {
+    const figures = { created, overwritten, skipped, bytes: report.bytesToWrite, target_path: targetPath };
+    return [...problems, event('RESTORE_DRY_RUN', figures)];
+  }
+  return [
+    ...problems,
+    ...(skipped > 0 ? [event('RESTORE_SKIPPED', { files: skipped })] : []),
+    ...(report.carried > 0 ? [event('RESTORE_CARRIED', { files: report.carried })] : []),
+    ...(sizeOnly > 0 ? [event('RESTORE_SIZE_ONLY', { files: sizeOnly })] : []),
+    ...(exact > 0 ? [event('RESTORE_VERIFIED', { files: exact })] : []),
+    status === 'success'
+      ? event('RESTORE_COMPLETED', { target_path: targetPath })
+      : event('RESTORE_COMPLETED_WARNING', { target_path: targetPath }),
+  ];
+}
+
+const NAMED = 100;
+
+function problemEvents(report: RestoreReport): RunEvent[] {
+  if (report.problemCount === 0) return [];
+  const problems = report.problems.slice(0, NAMED);
+  return [event('RESTORE_PROBLEMS', { problems, total: report.problemCount })];
 }

@@ -3,6 +3,7 @@ import { JobBucket } from '../backup/job-bucket.ts';
 import { findKeptPoint, holdPoint, releaseHolds, renewHolds } from '../database/restore-points.ts';
 import { readWorkerJob } from '../database/worker-jobs.ts';
 import { BackupError } from '../errors/backup-error.ts';
+import type { Overwrite } from '../protocol/run-options.ts';
 import { LocalTarget } from '../restore/local-target.ts';
 import { rcloneBulk } from '../restore/rclone-bulk.ts';
 import { restorePoint, type RestoreProgress, type RestoreReport } from '../restore/restore-point.ts';
@@ -11,11 +12,16 @@ import { openS3Store } from '../storage/s3.ts';
 import { macKeysOf, type WorkerServices } from './services.ts';
 
 export interface FolderRestore {
-  readonly reference: { readonly point: string } | { readonly run: string };
-  /** Path inside of the point; '' = all of it. */
-  readonly folder: string;
-  /** Absolute path of an empty folder, or of one that does not exist yet. */
+  /** `moment`: the newest point of the job that is not later, in epoch milliseconds. */
+  readonly reference:
+    { readonly point: string } | { readonly run: string } | { readonly job: string; readonly moment: number };
+  /** Files and folders of the point; none = all of it. */
+  readonly paths: readonly string[];
+  /** Absolute path of a folder. Without `overwrite` it must be empty, or not exist yet. */
   readonly target: string;
+  readonly overwrite: Overwrite | null;
+  /** Only counts what would be done: nothing is written. */
+  readonly dryRun: boolean;
   readonly workFolder: string;
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: RestoreProgress) => void;
@@ -26,7 +32,7 @@ const HOLD_MS = 240_000;
 /**
  * Restores a point into a folder of this machine and reads every file back. The point is held while this goes on; when the hold is
  * lost the restore fails aloud.
- * @throws BackupError `POINT_NOT_FOUND`, `ERR_RESTORE_TARGET`, `ERR_HOLD_LOST`, `ERR_MANIFEST_INVALID`, and what the storage says
+ * @throws BackupError `POINT_NOT_FOUND`, `INVALID_INPUT` (a path that the point does not hold), `ERR_RESTORE_TARGET`, `ERR_HOLD_LOST`, `ERR_MANIFEST_INVALID`, and what the storage says
  */
 export async function restoreToFolder(services: WorkerServices, request: FolderRestore): Promise<RestoreReport> {
   const { database } = services;
@@ -70,8 +76,10 @@ export async function restoreToFolder(services: WorkerServices, request: FolderR
       source: { bucket, job: job.uuid, keys: macKeysOf(services.secrets) },
       place: { run: point.runUuid, claim: point.claimName },
       manifestSha256: point.manifestSha256,
-      folder: request.folder,
-      target: new LocalTarget({ folder: request.target, bucket, bulk }),
+      paths: request.paths,
+      overwrite: request.overwrite ?? 'never',
+      dryRun: request.dryRun,
+      target: new LocalTarget({ folder: request.target, bulk, mayHoldFiles: request.overwrite !== null }),
       space: { folder: request.workFolder, memoryItems: 50_000 },
       signal,
       ...(request.onProgress ? { onProgress: request.onProgress } : {}),

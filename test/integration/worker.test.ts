@@ -325,10 +325,11 @@ describe('runs that must not succeed', () => {
     });
 
     const { runId } = await world.client.runs.restore({
-      pointId: run.point?.point_id ?? '',
-      bucketId: world.bucketId,
-      prefix: 'back/',
-      folder: 'deep',
+      from: { pointId: run.point?.point_id ?? '' },
+      target: { kind: 'bucket', bucketId: world.bucketId, prefix: 'back/' },
+      paths: ['deep'],
+      overwrite: 'never',
+      dryRun: false,
     });
     expect(await world.waitForRun(runId)).toMatchObject({ status: 'success', objects_transferred: 2 });
     expect(readFileSync(join(world.folder, 'backups/back/deep/b.txt'), 'utf8')).toBe('second');

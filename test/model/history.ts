@@ -9,40 +9,42 @@ import { isBackupError } from '../../src/errors/backup-error.ts';
 import { isTransient } from '../../src/errors/catalogue.ts';
 import { DEFAULT_BRAKES } from '../../src/layout/brakes.ts';
 import { localNameOfPath } from '../../src/layout/encoding.ts';
+import { claimFolder, filesFolder, tombstoneKey } from '../../src/layout/keys.ts';
 import type { ReindexPlan } from '../../src/layout/reindex.ts';
 import { macKeysOf } from '../../src/layout/mac.ts';
 import { LocalTarget } from '../../src/restore/local-target.ts';
 import { requireExact, restorePoint } from '../../src/restore/restore-point.ts';
 import { ConnectionKilled, type Fault, type FaultPlan } from '../../src/storage/memory.ts';
 import { storeBulk } from '../restore/memory-bulk.ts';
-import { ModelDatabase, ModelLedger, viewOf, type DatabaseFaults, type ModelRun } from './database.ts';
+import { ModelDatabase, ModelLedger, viewOf, type DatabaseFaults, type ModelPoint, type ModelRun } from './database.ts';
 import type { ModelBucket } from './faults.ts';
+import { expectedKeys, FOREIGN_BELOW, ForeignObjects } from './foreign.ts';
+import { Maintenance, type PruneTrouble } from './maintenance.ts';
 import { ModelViolation, Oracle, type ClaimWindow } from './oracle.ts';
 import { Random } from './random.ts';
+import { Sleeper, type Zombie } from './sleeper.ts';
 import { ModelEngine, ModelSource } from './source.ts';
 
 const KEYS = macKeysOf([{ keyId: '0123abcd', secret: 'a secret of the model' }]);
 const OWNER = { installation: 'model', database: 'model-database', acceptedDatabases: [] };
 const ATTEMPTS = 4;
+const HOUR_MS = 3_600_000;
 
 type Trouble = 'none' | 'killed' | 'error' | 'zombie' | 'cancel' | 'database' | 'source_moves' | 'source_fails';
-
-/** A process that hangs in the middle of a claim, and will wake when everybody has forgotten it. */
-interface Zombie {
-  wake(): void;
-  readonly gone: Promise<void>;
-}
 
 export interface HistoryReport {
   readonly seed: number;
   readonly points: number;
   readonly claims: number;
+  /** Points that were deleted, for good. */
+  readonly pruned: number;
   readonly troubles: Readonly<Record<string, number>>;
 }
 
 /**
- * One random life of a job: changes, runs, killed and sleeping processes, lost answers, lost and restored databases. After every step
- * each point must hold, byte for byte, what it held before. Everything follows from the seed.
+ * One random life of a job: changes, runs, prunes, restores, killed and sleeping processes, lost answers, lost and restored databases.
+ * After every step each point that is kept must hold, byte for byte, what it held before, and nothing of anybody else was touched; at the
+ * end a calm prune leaves no garbage. Everything follows from the seed.
  * @throws ModelViolation
  */
 export async function playHistory(options: {
@@ -72,6 +74,11 @@ class History {
   readonly #oracle: Oracle;
   readonly #job: string;
   readonly #memoryItems: number;
+  readonly #maintenance: Maintenance;
+  readonly #foreign: ForeignObjects;
+  #hours = 0;
+  #pruned = 0;
+  #stale = false;
   #database: ModelDatabase;
   #older: ReturnType<ModelDatabase['snapshot']> | null = null;
   readonly #zombies: Zombie[] = [];
@@ -90,32 +97,193 @@ class History {
     this.#database = new ModelDatabase(this.#random);
     this.#job = this.#random.uuid();
     this.#memoryItems = this.#random.pick([3, 10, 1_000]);
+    this.#foreign = new ForeignObjects(options.bucket.connect());
+    this.#maintenance = new Maintenance({
+      random: this.#random,
+      bucket: options.bucket,
+      zombies: this.#zombies,
+      database: () => this.#database,
+      now: () => this.#now(),
+      context: {
+        job: { uuid: this.#job, prefix: options.prefix },
+        owner: OWNER,
+        keys: KEYS,
+        workFolder: folder,
+        memoryItems: this.#memoryItems,
+        databaseRetryMs: 1,
+        heartbeatWaitMs: 0,
+        deleteBatchKeys: this.#random.pick([1, 2, 5, 1_000]),
+      },
+    });
     this.#source.change(12);
   }
 
   report(): HistoryReport {
-    const { points } = this.#database.tables;
-    return { seed: this.#seed, points: points.length, claims: this.#claims, troubles: this.#troubles };
+    return {
+      seed: this.#seed,
+      points: this.#database.live.length,
+      claims: this.#claims,
+      pruned: this.#pruned,
+      troubles: this.#troubles,
+    };
+  }
+
+  #now(): number {
+    return 1_700_000_000_000 + this.#hours * HOUR_MS + this.#source.now;
   }
 
   async step(step: number): Promise<void> {
+    if (step === 0) for (const beside of ['.txt', '-2/y']) await this.#foreign.put(this.#prefix.slice(0, -1) + beside);
+    this.#hours += this.#random.pick([1, 3, 20, 30]);
     this.#source.change(this.#random.below(8));
-    if (step > 2 && this.#random.chance(0.12)) await this.#loseDatabase();
+    this.#turnKnobs();
+    const reader = this.#random.chance(0.3) ? this.#startRestore() : null;
+    const roll = this.#random.next();
+    if (step > 2 && roll < 0.1) await this.#loseDatabase();
+    else if (step > 0 && roll < 0.5) await this.#prune(this.#maintenance.pickTrouble());
     else await this.#backUp();
+    await reader;
     if (this.#random.chance(0.3)) this.#older = this.#database.snapshot();
     if (this.#random.chance(0.5)) await this.#wakeZombies();
+    await this.#putForeign();
     await this.#check();
   }
 
-  /** Everybody wakes up, one calm run, all must still be there, and the newest point is restored and compared with the source. */
+  /** Everybody wakes up; one calm run and calm prunes; what is kept must still be there, and nothing else. */
   async finish(): Promise<void> {
     await this.#wakeZombies();
     await this.#check();
-    const run = this.#database.queue();
-    await this.#attempt(run, 'none');
-    if (run.status !== 'success') throw new ModelViolation(`the last run ended as ${run.status}`);
+    const run = await this.#calmBackUp();
     await this.#check();
     await this.#restoreNewest(run);
+    const { tables } = this.#database;
+    for (const { uuid } of tables.points) this.#database.release(uuid);
+    tables.frozen = false;
+    await this.#calmPrune();
+    await this.#check();
+    await this.#requireClean();
+    if (this.#random.chance(0.3)) await this.#deleteData();
+    await this.#foreign.check();
+  }
+
+  /** What customers and operators may do at any time. */
+  #turnKnobs(): void {
+    const { tables } = this.#database;
+    if (this.#random.chance(0.35)) tables.policy = this.#maintenance.randomPolicy();
+    if (this.#random.chance(0.4)) tables.frozen = false;
+    if (this.#random.chance(0.2)) tables.dataState = tables.dataState === 'kept' ? 'grace' : 'kept';
+    for (const point of tables.points) if (this.#random.chance(0.06)) point.pinned = !point.pinned;
+  }
+
+  /** Customers write to their bucket: below the prefix, and into our folders. */
+  async #putForeign(): Promise<void> {
+    const [point] = this.#database.safe;
+    if (point === undefined || this.#foreign.keys.size > 2) return;
+    for (const name of FOREIGN_BELOW) await this.#foreign.put(this.#prefix + name);
+    await this.#foreign.put(`${this.#prefix}${claimFolder(point.run, point.claim)}note.txt`);
+  }
+
+  /** Reads a point to its end while other things happen; it holds the point, so nothing of it may go. */
+  async #startRestore(): Promise<void> {
+    const kept = this.#database.tables.points.filter(({ state }) => state === 'kept');
+    if (kept.length === 0) return;
+    const point = this.#random.pick(kept);
+    const database = this.#database;
+    const holder = this.#random.uuid();
+    if (!database.hold(point.uuid, holder)) return;
+    try {
+      await this.#oracle.check([point], this.#bucket.connect());
+      this.#count('restored');
+    } catch (error) {
+      // A job that is reindexed loses its holds; the restore fails aloud.
+      if (database.tables.points.some(({ holds }) => holds.includes(holder))) throw error;
+      this.#count('hold_lost');
+    } finally {
+      database.release(holder);
+    }
+  }
+
+  async #prune(trouble: PruneTrouble): Promise<void> {
+    this.#count(`prune_${trouble}`);
+    const { report, stale } = await this.#maintenance.prune(trouble);
+    this.#pruned += report?.pruned ?? 0;
+    if (stale) await this.#recoverFromStale();
+  }
+
+  /** Twice: the first may find what a sleeper put while it was under way. */
+  async #calmPrune(): Promise<void> {
+    for (let attempt = 0; attempt < 4; attempt += 1) {
+      const { report, stale } = await this.#maintenance.prune('none');
+      this.#pruned += report?.pruned ?? 0;
+      if (stale) await this.#recoverFromStale();
+      else if (report === null) throw new ModelViolation('a calm prune did not end');
+      else if (attempt > 0) return;
+    }
+    throw new ModelViolation('the job stays stale');
+  }
+
+  async #calmBackUp(): Promise<ModelRun> {
+    for (let attempt = 0; attempt < 3; attempt += 1) {
+      const run = this.#database.queue();
+      await this.#attempt(run, 'none');
+      if (this.#stale) await this.#recoverFromStale();
+      else if (run.status === 'success') return run;
+      else throw new ModelViolation(`the last run ended as ${run.status}`);
+    }
+    throw new ModelViolation('the job stays stale');
+  }
+
+  /**
+   * A stale index is only right when a pruner that had lost the job put a tombstone on a point that is kept. Somebody reindexes the job, while
+   * others may still be asleep.
+   */
+  async #recoverFromStale(): Promise<void> {
+    this.#stale = false;
+    const tombstoned = await this.#tombstoned(this.#database.tables.points.filter(({ state }) => state === 'kept'));
+    if (tombstoned.length === 0) throw new ModelViolation('the index was called stale for no reason');
+    this.#count('late_tombstone');
+    await this.#reindex();
+  }
+
+  async #tombstoned(points: readonly ModelPoint[]): Promise<ModelPoint[]> {
+    const store = this.#bucket.connect();
+    const found: ModelPoint[] = [];
+    for (const point of points) {
+      if ((await store.get(this.#prefix + tombstoneKey(point.run, point.claim))) !== null) found.push(point);
+    }
+    return found;
+  }
+
+  async #requireClean(): Promise<void> {
+    const store = this.#bucket.connect();
+    const expected = await expectedKeys(store, this.#prefix, this.#database.live);
+    const foreign = this.#foreign.keys;
+    const garbage = (await this.#keys()).filter((key) => !expected.has(key) && !foreign.has(key));
+    if (garbage.length > 0) throw new ModelViolation(`a calm prune left ${garbage.slice(0, 5).join(', ')}`);
+    for await (const upload of store.listUploads(this.#prefix)) {
+      throw new ModelViolation(`a calm prune left an upload to ${upload.key}`);
+    }
+  }
+
+  /** The job's data is deleted, first with all kinds of trouble; afterwards only what is not ours lies there. */
+  async #deleteData(): Promise<void> {
+    this.#database.tables.dataState = 'deleting';
+    await this.#prune(this.#maintenance.pickTrouble());
+    await this.#wakeZombies();
+    for (let attempt = 0; attempt < 4; attempt += 1) {
+      const { report, stale } = await this.#maintenance.prune('none');
+      if (stale) await this.#recoverFromStale();
+      if (report?.emptied !== true) continue;
+      const left = (await this.#keys()).filter((key) => !this.#foreign.keys.has(key));
+      if (left.length > 0) throw new ModelViolation(`of the deleted data ${left.slice(0, 5).join(', ')} is left`);
+      this.#count('data_deleted');
+      return;
+    }
+    throw new ModelViolation('the data is not deleted');
+  }
+
+  #count(what: string): void {
+    this.#troubles[what] = (this.#troubles[what] ?? 0) + 1;
   }
 
   async #restoreNewest(run: ModelRun): Promise<void> {
@@ -126,7 +294,7 @@ class History {
     const report = await restorePoint({
       source: { bucket, job: this.#job, keys: KEYS },
       place: { run: run.uuid, claim: run.claimName },
-      target: new LocalTarget({ folder: target, bucket, bulk: storeBulk(store, target) }),
+      target: new LocalTarget({ folder: target, bulk: storeBulk(store, target) }),
       space: { folder: this.#folder, memoryItems: this.#memoryItems },
       signal,
     });
@@ -141,7 +309,8 @@ class History {
   }
 
   async #check(): Promise<void> {
-    await this.#oracle.check(this.#database.tables.points, this.#bucket.connect());
+    await this.#oracle.check(this.#database.safe, this.#bucket.connect());
+    await this.#foreign.check();
   }
 
   async #wakeZombies(): Promise<void> {
@@ -165,8 +334,9 @@ class History {
             'source_moves',
             'source_fails',
           ]);
-      this.#troubles[trouble] = (this.#troubles[trouble] ?? 0) + 1;
+      this.#count(trouble);
       await this.#attempt(run, trouble);
+      if (this.#stale) return await this.#recoverFromStale();
       if (this.#database.isTerminal(run)) break;
       run.attempt += 1;
       if (run.attempt >= ATTEMPTS) run.status = 'failed';
@@ -192,6 +362,7 @@ class History {
     if (trouble === 'source_moves') this.#moveSource(at);
     if (trouble === 'source_fails') this.#source.fail();
     window.unreadable = [...this.#source.unreadable];
+    if (this.#random.chance(0.2)) this.#bucket.beginUpload?.(`${this.#prefix}${filesFolder(run.uuid, claim)}large`);
     const store = this.#bucket.connect(faults);
     const work = this.#execute({
       ...this.#context(run, claim, generation),
@@ -210,6 +381,8 @@ class History {
     this.#source.heal();
     if (sleeper.isAsleep) this.#zombies.push({ wake: () => sleeper.wake(), gone: ended });
     else this.#requests = Math.max(10, seen.requests);
+    // Nobody renews the holds of a claim that is gone.
+    if (sleeper.isAsleep || this.#database.isTerminal(run)) this.#database.release(run.uuid);
   }
 
   async #execute(context: BackupContext): Promise<void> {
@@ -229,7 +402,7 @@ class History {
       owner: OWNER,
       keys: KEYS,
       workFolder: this.#folder,
-      clock: () => 1_700_000_000_000 + this.#source.now,
+      clock: () => this.#now(),
       memoryItems: this.#memoryItems,
       databaseRetryMs: 1,
     };
@@ -242,6 +415,11 @@ class History {
     if (isBackupError(error) && isTransient(error.code)) return;
     if (isBackupError(error, 'ERR_CANCELLED', 'ERR_PERMISSION', 'ERR_TRANSFER', 'ERR_LEASE_LOST')) {
       run.status = 'failed';
+      return;
+    }
+    if (isBackupError(error, 'ERR_INDEX_STALE')) {
+      run.status = 'failed';
+      this.#stale = true;
       return;
     }
     throw error;
@@ -283,22 +461,24 @@ class History {
   /** The database is lost or replaced by an older copy of itself; all workers are stopped, then the job is reindexed. */
   async #loseDatabase(): Promise<void> {
     await this.#wakeZombies();
-    const before = this.#database.tables.points.map((point) => point.manifestKey);
+    const given = new Set((await this.#tombstoned(this.#database.safe)).map(({ uuid }) => uuid));
+    const before = this.#database.safe.filter(({ uuid }) => !given.has(uuid)).map((point) => point.manifestKey);
     const kept = this.#older !== null && this.#random.chance(0.6) ? structuredClone(this.#older) : null;
     this.#database = new ModelDatabase(this.#random);
     if (kept !== null) this.#database.tables = kept;
+    for (const point of this.#database.tables.points) point.holds = [];
     await this.#requireStaleOrExplained(before);
     await this.#reindex();
-    const after = new Set(this.#database.tables.points.map((point) => point.manifestKey));
+    const after = new Set(this.#database.safe.map((point) => point.manifestKey));
     const missing = before.filter((key) => !after.has(key));
     if (missing.length > 0) throw new ModelViolation(`reindexing lost ${missing.join(', ')}`);
     this.#older = null;
-    this.#troubles['database_lost'] = (this.#troubles['database_lost'] ?? 0) + 1;
+    this.#count('database_lost');
   }
 
   /** Without a reindex, a run on the wrong database stops by itself and writes nothing. */
   async #requireStaleOrExplained(before: readonly string[]): Promise<void> {
-    const known = new Set(this.#database.tables.points.map((point) => point.manifestKey));
+    const known = new Set(this.#database.live.map((point) => point.manifestKey));
     if (before.every((key) => known.has(key))) return;
     const written = await this.#keys();
     const tables = this.#database.snapshot();
@@ -337,7 +517,7 @@ class History {
         signal: new AbortController().signal,
         view: async (runs) => ({
           ...(await new ModelLedger(database, database.queue(), 0).view(runs)),
-          points: database.tables.points.map(viewOf),
+          points: database.live.map(viewOf),
           job: { generation: database.tables.generation, frozen: database.tables.frozen },
         }),
         apply: async (plan) => {
@@ -363,47 +543,29 @@ function applyPlan(database: ModelDatabase, plan: ReindexPlan): void {
       if (!database.isTerminal(row)) row.status = status;
     }
   }
-  const lost = new Set([...plan.lost, ...plan.deleting]);
-  tables.points = tables.points.filter((point) => !lost.has(point.uuid));
-  for (const { manifest, key, sha256 } of plan.points) {
-    tables.points = tables.points.filter((point) => point.run !== manifest.run);
-    database.addPoint({
+  for (const point of tables.points) {
+    if (plan.lost.includes(point.uuid)) point.state = 'pruned';
+    if (plan.deleting.includes(point.uuid)) point.state = 'deleting';
+    if (plan.lost.includes(point.uuid) || plan.deleting.includes(point.uuid)) point.holds = [];
+  }
+  for (const { manifest, key, sha256, known } of plan.points) {
+    const columns = {
       ...manifest,
       manifestKey: key,
       manifestSha256: sha256,
       createdAt: manifest.created_at,
       sourceType: 'model',
-    });
+    };
+    const row = tables.points.find(({ uuid }) => uuid === known);
+    if (row !== undefined) {
+      Object.assign(row, columns);
+      continue;
+    }
+    tables.points = tables.points.filter(({ run, state }) => run !== manifest.run || state !== 'pruned');
+    database.addPoint(columns);
   }
   tables.generation = plan.generation;
   tables.frozen = plan.frozen;
-}
-
-/** Where a process sleeps in the middle of a request. */
-class Sleeper {
-  readonly asleep: Promise<void>;
-  #fallAsleep: () => void = () => undefined;
-  #wake: () => void = () => undefined;
-  isAsleep = false;
-
-  constructor() {
-    this.asleep = new Promise((resolve) => {
-      this.#fallAsleep = resolve;
-    });
-  }
-
-  async sleep(): Promise<void> {
-    const woken = new Promise<void>((resolve) => {
-      this.#wake = resolve;
-    });
-    this.isAsleep = true;
-    this.#fallAsleep();
-    await woken;
-  }
-
-  wake(): void {
-    this.#wake();
-  }
 }
 
 /** The database is away for a few calls; sometimes it did what it was asked, and only the answer was lost. */

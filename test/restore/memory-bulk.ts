@@ -5,21 +5,47 @@ import { keyOfPath, localNameOfPath } from '../../src/layout/encoding.ts';
 import type { BulkCopier } from '../../src/restore/port.ts';
 import type { ObjectStore } from '../../src/storage/port.ts';
 
-/** Copies by the store alone, so that restores of the model need no program. */
+/** Copies into a folder by the store alone, so that restores of the model need no program. */
 export function storeBulk(store: ObjectStore, folder: string): BulkCopier {
+  return bulkOf(async (fromKey, toPath, signal) => {
+    const body = await store.get(fromKey, { signal });
+    if (body === null) return 'ERR_OBJECT_MISSING';
+    const target = join(folder, localNameOfPath(toPath).toString());
+    const written = mkdir(dirname(target), { recursive: true }).then(async () => await writeFile(target, body));
+    return await written.then(
+      () => null,
+      () => 'ERR_RESTORE_TARGET' as const,
+    );
+  });
+}
+
+/** Copies below a prefix of the same store. */
+export function prefixBulk(store: ObjectStore, prefix: string): BulkCopier {
+  return bulkOf(async (fromKey, toPath, signal) =>
+    (await store.copy(fromKey, prefix + keyOfPath(toPath), { signal })) ? null : 'ERR_OBJECT_MISSING',
+  );
+}
+
+function bulkOf(
+  copyOne: (fromKey: string, toPath: string, signal: AbortSignal) => Promise<ErrorCode | null>,
+): BulkCopier {
   return {
     async copy({ fromKey, toPath, names, signal }) {
       const failed = new Map<string, ErrorCode>();
       for await (const name of names) {
-        const body = await store.get(`${fromKey}/${keyOfPath(name)}`, { signal });
-        const target = join(folder, localNameOfPath(toPath === '' ? name : `${toPath}/${name}`).toString());
-        if (body === null) failed.set(name, 'ERR_OBJECT_MISSING');
-        else {
-          const written = mkdir(dirname(target), { recursive: true }).then(() => writeFile(target, body));
-          await written.catch(() => failed.set(name, 'ERR_RESTORE_TARGET'));
-        }
+        const code = await copyOne(`${fromKey}/${keyOfPath(name)}`, toPath === '' ? name : `${toPath}/${name}`, signal);
+        if (code !== null) failed.set(name, code);
       }
       return failed;
     },
+    async copySome({ items, signal }) {
+      const failed = new Map<string, ErrorCode>();
+      for await (const { fromKey, toPath } of items) {
+        const code = await copyOne(fromKey, toPath, signal);
+        if (code !== null) failed.set(toPath, code);
+      }
+      return failed;
+    },
+    async close() {},
   };
 }

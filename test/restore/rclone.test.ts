@@ -6,7 +6,7 @@ import { JobBucket } from '../../src/backup/job-bucket.ts';
 import { rcloneEngine } from '../../src/engines/rclone/engine.ts';
 import { toolPath, toolVersions } from '../../src/engines/tools.ts';
 import { keyOfPath, localNameOfPath } from '../../src/layout/encoding.ts';
-import { BucketTarget } from '../../src/restore/bucket-target.ts';
+import { BucketTarget, destinationNames } from '../../src/restore/bucket-target.ts';
 import { LocalTarget } from '../../src/restore/local-target.ts';
 import type { RestoreTarget } from '../../src/restore/port.ts';
 import { rcloneBulk } from '../../src/restore/rclone-bulk.ts';
@@ -16,6 +16,7 @@ import type { BucketAccess } from '../../src/storage/port.ts';
 import { ensureBucket, openS3Store } from '../../src/storage/s3.ts';
 import { definitionAt } from '../../src/worker/open-source.ts';
 import { KEYS, TestJob, type RunRecord } from '../backup/job.ts';
+import { deletable } from '../storage/deletable.ts';
 import { startRcloneS3, type S3Server } from '../servers/rclone-serve.ts';
 import { startSeaweedFs } from '../servers/seaweedfs.ts';
 
@@ -77,14 +78,14 @@ describe.each(servers)('backup and restore by rclone on %s', (_, start, names) =
     rmSync(base, { recursive: true, force: true });
   });
 
-  async function restore(from: RunRecord, make: (bucket: JobBucket) => RestoreTarget): Promise<RestoreReport> {
+  async function restore(from: RunRecord, make: () => RestoreTarget): Promise<RestoreReport> {
     const signal = new AbortController().signal;
     const bucket = new JobBucket(openS3Store(access('backup')), job.prefix, signal);
     return await restorePoint({
       source: { bucket, job: job.uuid, keys: KEYS },
       place: from.point,
       manifestSha256: from.point.manifestSha256,
-      target: make(bucket),
+      target: make(),
       space: { folder: folder(), memoryItems: 1_000 },
       signal,
     });
@@ -96,10 +97,7 @@ describe.each(servers)('backup and restore by rclone on %s', (_, start, names) =
   async function restoreLocally(from: RunRecord, name: string): Promise<{ report: RestoreReport; target: string }> {
     const target = join(base, name);
     mkdirSync(target);
-    const report = await restore(
-      from,
-      (bucket) => new LocalTarget({ folder: target, bucket, bulk: bulkTo({ folder: target }) }),
-    );
+    const report = await restore(from, () => new LocalTarget({ folder: target, bulk: bulkTo({ folder: target }) }));
     return { report, target };
   }
 
@@ -130,9 +128,8 @@ describe.each(servers)('backup and restore by rclone on %s', (_, start, names) =
         new BucketTarget({
           store: target,
           prefix,
-          fromPrefix: job.prefix,
-          mayContinue: false,
-          sameBucket: bucket === 'backup',
+          names: destinationNames,
+          protectedPrefixes: [job.prefix],
           bulk: bulkTo({ access: access(bucket), prefix }),
         }),
     );
@@ -150,7 +147,7 @@ describe.each(servers)('backup and restore by rclone on %s', (_, start, names) =
       contents.set(`renamed/folder/${i}`, `content ${i}`);
       contents.delete(`many/${i}`);
     }
-    await source.delete(Array.from({ length: 60 }, (__, i) => `many/${i}`));
+    await source.delete(deletable(Array.from({ length: 60 }, (__, i) => `many/${i}`)));
     await source.put('names/plain', Buffer.from('changed'));
     contents.set('names/plain', 'changed');
     const second = await backUp();

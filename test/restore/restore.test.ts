@@ -1,17 +1,19 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { keyOfPath } from '../../src/layout/encoding.ts';
 import { fileKey } from '../../src/layout/keys.ts';
-import { BucketTarget } from '../../src/restore/bucket-target.ts';
+import type { Entry } from '../../src/layout/types.ts';
+import { BucketTarget, destinationNames, type BucketTargetOptions } from '../../src/restore/bucket-target.ts';
 import { groupEntries } from '../../src/restore/groups.ts';
 import { LocalTarget } from '../../src/restore/local-target.ts';
+import { verdictOf } from '../../src/restore/outcome.ts';
+import type { RestoreTarget, SingleCopies } from '../../src/restore/port.ts';
 import { objectTime, recordedMd5 } from '../../src/restore/object-time.ts';
 import { requireExact, restorePoint, type RestoreReport } from '../../src/restore/restore-point.ts';
 import { TestJob, type RunRecord } from '../backup/job.ts';
 import { entryOf, streamOf } from '../layout/samples.ts';
-import { storeBulk } from './memory-bulk.ts';
+import { prefixBulk, storeBulk } from './memory-bulk.ts';
 
 let base: string;
 let target: string;
@@ -30,16 +32,19 @@ afterEach(async () => {
   await rm(base, { recursive: true, force: true });
 });
 
-async function restore(record: RunRecord, folder?: string, into = target): Promise<RestoreReport> {
+type Change = Partial<Parameters<typeof restorePoint>[0]> & { readonly into?: string; readonly mayHoldFiles?: boolean };
+
+async function restore(record: RunRecord, change: Change = {}): Promise<RestoreReport> {
+  const { into = target, mayHoldFiles = false, ...rest } = change;
   const store = job.bucket.connect();
   return await restorePoint({
     source: job.points,
     place: record.point,
     manifestSha256: record.point.manifestSha256,
-    ...(folder === undefined ? {} : { folder }),
-    target: new LocalTarget({ folder: into, bucket: job.points.bucket, bulk: storeBulk(store, into) }),
+    target: new LocalTarget({ folder: into, bulk: storeBulk(store, into), mayHoldFiles }),
     space: { folder: join(base, 'work'), memoryItems: 10 },
     signal: new AbortController().signal,
+    ...rest,
   });
 }
 
@@ -58,12 +63,37 @@ describe('restoring to a local folder', () => {
 
   it('brings back one folder, and nothing that only begins with its name', async () => {
     const record = await job.run();
-    expect(await restore(record, 'b')).toMatchObject({ files: 3, exact: 3 });
+    expect(await restore(record, { paths: ['b'] })).toMatchObject({ files: 3, exact: 3 });
     expect((await readdir(target)).sort()).toEqual(['b']);
-    const restored = await stat(join(target, 'b/c'));
-    expect(restored.mtimeMs).toBe(Date.parse(job.source.read('b/c')?.mtime ?? ''));
-    await expect(restore(record, 'no such folder', join(base, 'other'))).rejects.toThrow(code('INVALID_INPUT'));
   });
+
+  it('brings back many files and folders, each once, and nothing else', async () => {
+    const record = await job.run();
+    const paths = ['many/3', 'b', 'b/c', 'a', ...Array.from({ length: 20 }, (_, i) => `many/${i + 10}`)];
+    expect(await restore(record, { paths })).toMatchObject({ files: 25, created: 25, exact: 25, problemCount: 0 });
+    expect((await readdir(join(target, 'many'))).length).toBe(21);
+    expect((await readdir(target)).sort()).toEqual(['a', 'b', 'many']);
+  });
+
+  it('names the paths that the point does not hold, before anything is written', async () => {
+    const record = await job.run();
+    const paths = ['a', 'no such folder', 'b/c/d', 'many'];
+    const refused = restore(record, { paths });
+    await expect(refused).rejects.toThrow(code('INVALID_INPUT'));
+    await expect(refused).rejects.toMatchObject({ details: { field: 'paths', missing: ['no such folder', 'b/c/d'] } });
+    await expect(refused).rejects.toThrow('"no such folder", "b/c/d"');
+    await expect(stat(target)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  it.each(['../a', '/a', 'b/../a', './a', 'b//c', 'b/new\nline', '', 'a\u0000'])(
+    'takes %j for a name that no point has, or for all of it, and never for a place of this machine',
+    async (path) => {
+      const record = await job.run();
+      if (path === '') expect(await restore(record, { paths: [path] })).toMatchObject({ files: 45 });
+      else await expect(restore(record, { paths: [path] })).rejects.toThrow(code('INVALID_INPUT'));
+      expect((await readdir(base)).sort()).toEqual(path === '' ? ['target', 'work'] : ['work']);
+    },
+  );
 
   it('gives moved files their new names, whole renamed folders at once', async () => {
     await job.run();
@@ -97,6 +127,20 @@ describe('restoring to a local folder', () => {
       'many/2': 'FILE_DIFFERS',
     });
     expect(() => requireExact(report)).toThrow(code('ERR_RESTORE_MISMATCH'));
+    expect(report.totals).toEqual({ missing: 3, differs: 1, size_only: 0, skipped: 0 });
+    // A file that differs after it was written is no gap that a report could excuse.
+    expect(verdictOf(report)).toMatchObject({ status: 'failed', error: { code: 'ERR_RESTORE_MISMATCH' } });
+  });
+
+  it('gives the rest back where objects are missing, and fails when there is no rest', async () => {
+    const record = await job.run();
+    job.bucket.remove(job.prefix + fileKey(record.run.uuid, record.run.claimName, 'a'));
+    const report = await restore(record);
+    expect(verdictOf(report)).toEqual({ status: 'warning', code: 'ERR_OBJECT_MISSING' });
+    expect(report.outcomes).toEqual([{ kind: 'missing', code: 'ERR_OBJECT_MISSING', path: 'a' }]);
+    expect(report.exact).toBe(44);
+    const nothing = await restore(record, { paths: ['a'], into: join(base, 'other') });
+    expect(verdictOf(nothing)).toMatchObject({ status: 'failed', error: { code: 'ERR_OBJECT_MISSING' } });
   });
 
   it('refuses a folder that is not empty, and a file in its place', async () => {
@@ -104,7 +148,7 @@ describe('restoring to a local folder', () => {
     await mkdir(target);
     await writeFile(join(target, 'mine'), 'x');
     await expect(restore(record)).rejects.toThrow(code('ERR_RESTORE_TARGET'));
-    await expect(restore(record, '', join(target, 'mine'))).rejects.toThrow(code('ERR_RESTORE_TARGET'));
+    await expect(restore(record, { into: join(target, 'mine') })).rejects.toThrow(code('ERR_RESTORE_TARGET'));
     expect(await readdir(target)).toEqual(['mine']);
   });
 
@@ -114,42 +158,36 @@ describe('restoring to a local folder', () => {
     await mkdir(target);
     const into = new LocalTarget({
       folder: target,
-      bucket: job.points.bucket,
       bulk: storeBulk(job.bucket.connect(), target),
     });
-    await into.prepare();
+    const signal = new AbortController().signal;
+    await into.prepare({ dryRun: false });
     await symlink(join(base, 'outside'), join(target, 'b'));
     await symlink(join(base, 'outside/a'), join(target, 'a'));
     const entries = await job.entries(record.point);
-    const signal = new AbortController().signal;
-    for (const path of ['a', 'b/c']) {
-      const entry = entries.get(path) ?? entryOf(path);
-      expect(await into.copyOne(entry, signal)).toBe('ERR_RESTORE_TARGET');
-      for await (const { found } of into.inspect(streamOf([entry]), signal))
-        expect(['differs', 'missing']).toContain(found);
-    }
+    const entry = entries.get('b/c') ?? entryOf('b/c');
+    const items = streamOf([{ fromKey: job.prefix + entry.key, toPath: entry.path, size: entry.size }]);
+    const failed = await into.copySome({ items, keepExisting: false, signal, onProgress: () => undefined });
+    expect([...failed]).toEqual([['b/c', 'ERR_RESTORE_TARGET']]);
+    const look = { signal, space: { folder: base, memoryItems: 10 }, count: 2, times: false, hashes: true };
+    const both = ['a', 'b/c'].map((path) => entries.get(path) ?? entryOf(path));
+    for await (const { existing } of into.look(streamOf(both), look)) expect(existing?.size).toBe(-1);
     expect(await readdir(join(base, 'outside'))).toEqual([]);
   });
 
   it('reports a file whose folder is another file', async () => {
     job.source.write('b', 'a file and a folder');
     const report = await restore(await job.run());
-    expect(report.problems.map((problem) => problem.path).every((path) => path.startsWith('b/'))).toBe(true);
-    expect(report.problemCount).toBe(3);
+    const paths = report.problems.map((problem) => problem.path);
+    // Which of them is there first decides; the others are named.
+    expect([['b'], ['b/back\\slash', 'b/c', 'b/new␊line']]).toContainEqual(paths.sort());
   });
 
   it('ends with the reason of the one who stopped it', async () => {
     const record = await job.run();
     const stop = new AbortController();
     stop.abort(new Error('hold lost'));
-    const store = job.bucket.connect();
-    const running = restorePoint({
-      source: job.points,
-      place: record.point,
-      target: new LocalTarget({ folder: target, bucket: job.points.bucket, bulk: storeBulk(store, target) }),
-      space: { folder: join(base, 'work'), memoryItems: 10 },
-      signal: stop.signal,
-    });
+    const running = restore(record, { signal: stop.signal });
     await expect(running).rejects.toThrow('hold lost');
   });
 
@@ -160,46 +198,203 @@ describe('restoring to a local folder', () => {
   });
 });
 
+describe('restoring to a folder that holds files', () => {
+  /** `kept` is the same, `older` and `newer` differ. */
+  async function holdFiles(): Promise<RunRecord> {
+    const record = await job.run();
+    await mkdir(join(target, 'b'), { recursive: true });
+    await writeFile(join(target, 'a'), 'what was here');
+    await utimes(join(target, 'a'), new Date('2001-01-01'), new Date('2001-01-01'));
+    await writeFile(join(target, 'b/c'), 'what was here, and is newer');
+    await utimes(join(target, 'b/c'), new Date('2100-01-01'), new Date('2100-01-01'));
+    await writeFile(join(target, 'mine'), 'mine');
+    return record;
+  }
+
+  it('leaves every one of them with "never"', async () => {
+    const report = await restore(await holdFiles(), { mayHoldFiles: true });
+    expect(report).toMatchObject({ created: 43, overwritten: 0, skipped: 2, exact: 43, problemCount: 0 });
+    expect(report.outcomes).toEqual([
+      { kind: 'skipped', code: 'FILE_EXISTS', path: 'a' },
+      { kind: 'skipped', code: 'FILE_EXISTS', path: 'b/c' },
+    ]);
+    expect(await Promise.all(['a', 'b/c', 'mine'].map(text))).toEqual([
+      'what was here',
+      'what was here, and is newer',
+      'mine',
+    ]);
+    expect(verdictOf(report)).toEqual({ status: 'success', code: null });
+  });
+
+  it('replaces what is older with "if_newer"', async () => {
+    const report = await restore(await holdFiles(), { mayHoldFiles: true, overwrite: 'if_newer' });
+    expect(report).toMatchObject({ created: 43, overwritten: 1, skipped: 1, exact: 44 });
+    expect(report.outcomes).toEqual([{ kind: 'skipped', code: 'FILE_NOT_NEWER', path: 'b/c' }]);
+    expect(await Promise.all(['a', 'b/c'].map(text))).toEqual(['this is a', 'what was here, and is newer']);
+  });
+
+  it('replaces all with "always", and nothing that the point does not hold', async () => {
+    const report = await restore(await holdFiles(), { mayHoldFiles: true, overwrite: 'always' });
+    expect(report).toMatchObject({ created: 43, overwritten: 2, skipped: 0, exact: 45 });
+    expect(await Promise.all(['a', 'b/c', 'mine'].map(text))).toEqual(['this is a', 'this is b/c', 'mine']);
+  });
+
+  it.each(['never', 'if_newer', 'always'] as const)('counts the same without writing, %s', async (overwrite) => {
+    const record = await holdFiles();
+    const before = await readdir(target, { recursive: true });
+    const counted = await restore(record, { mayHoldFiles: true, overwrite, dryRun: true });
+    expect(await readdir(target, { recursive: true })).toEqual(before);
+    expect(await text('a')).toBe('what was here');
+    const { created, overwritten, skipped, bytesToWrite } = await restore(record, { mayHoldFiles: true, overwrite });
+    expect(counted).toMatchObject({ created, overwritten, skipped, bytesToWrite, exact: 0, dryRun: true });
+  });
+
+  it('makes no folder for a dry run', async () => {
+    expect(await restore(await job.run(), { dryRun: true })).toMatchObject({ created: 45, bytesToWrite: 460 });
+    await expect(stat(target)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+});
+
 describe('restoring to a prefix', () => {
-  const targetAt = (prefix: string) =>
+  const targetAt = (prefix: string, change: Partial<BucketTargetOptions> = {}) =>
     new BucketTarget({
       store: job.bucket.connect(),
       prefix,
-      fromPrefix: job.prefix,
-      mayContinue: false,
-      sameBucket: true,
-      bulk: {
-        copyOne: async () => 'ERR_INTERNAL',
-        copy: async ({ fromKey, toPath, names, signal }) => {
-          const store = job.bucket.connect();
-          for await (const name of names) {
-            const path = toPath === '' ? name : `${toPath}/${name}`;
-            await store.copy(`${fromKey}/${keyOfPath(name)}`, prefix + keyOfPath(path), { signal });
-          }
-          return new Map();
-        },
-      },
-    });
-  const restoreTo = async (record: RunRecord, prefix: string) =>
-    await restorePoint({
-      source: job.points,
-      place: record.point,
-      target: targetAt(prefix),
-      space: { folder: join(base, 'work'), memoryItems: 10 },
-      signal: new AbortController().signal,
+      names: destinationNames,
+      protectedPrefixes: [job.prefix],
+      bulk: prefixBulk(job.bucket.connect(), prefix),
+      ...change,
     });
 
   it('copies within the storage and compares by a listing', async () => {
-    const record = await job.run();
-    expect(await restoreTo(record, 'restored/')).toMatchObject({ exact: 45, problemCount: 0 });
+    const report = await restore(await job.run(), { target: targetAt('restored/') });
+    expect(report).toMatchObject({ created: 45, exact: 45, problemCount: 0 });
     expect(job.bucket.read('restored/b/back＼slash')?.body.toString()).toBe('this is b/back\\slash');
   });
 
-  it('refuses a prefix that is not empty', async () => {
+  it('leaves what is there, or replaces it, as it is told', async () => {
     const record = await job.run();
-    job.bucket.write('restored/x', Buffer.from('x'));
-    await expect(restoreTo(record, 'restored/')).rejects.toThrow(code('ERR_RESTORE_TARGET'));
+    const put = (): void => job.bucket.write('restored/a', Buffer.from('was here'));
+    put();
+    const kept = await restore(record, { target: targetAt('restored/') });
+    expect(kept).toMatchObject({ created: 44, skipped: 1, exact: 44 });
+    expect(job.bucket.read('restored/a')?.body.toString()).toBe('was here');
+    const replaced = await restore(record, { target: targetAt('restored/'), overwrite: 'always' });
+    expect(replaced).toMatchObject({ created: 0, overwritten: 45, exact: 45 });
+    expect(job.bucket.read('restored/a')?.body.toString()).toBe('this is a');
   });
+
+  it('replaces what is older: by the time that the file had, not by when it was put there', async () => {
+    const mtime = (at: string): Record<string, string> => ({ mtime: String(Date.parse(at) / 1_000) });
+    const record = await job.run();
+    const key = job.prefix + fileKey(record.run.uuid, record.run.claimName, 'a');
+    job.bucket.write(key, Buffer.from('this is a'), mtime('2020-01-01'));
+    job.bucket.write('restored/a', Buffer.from('newer'), mtime('2021-01-01'));
+    const options = { paths: ['a'], overwrite: 'if_newer' } as const;
+    expect(await restore(record, { target: targetAt('restored/'), ...options })).toMatchObject({ skipped: 1 });
+    job.bucket.write('restored/a', Buffer.from('older'), mtime('2019-01-01'));
+    expect(await restore(record, { target: targetAt('restored/'), ...options })).toMatchObject({ overwritten: 1 });
+    // It says no time of its own: then when it was put there counts, which is after the backup.
+    job.bucket.write('restored/a', Buffer.from('put there now'));
+    expect(await restore(record, { target: targetAt('restored/'), ...options })).toMatchObject({ skipped: 1 });
+  });
+
+  it('goes on where an earlier attempt stopped', async () => {
+    const record = await job.run();
+    await restore(record, { target: targetAt('restored/'), paths: ['many'] });
+    const again = await restore(record, { target: targetAt('restored/'), continuing: true });
+    expect(again).toMatchObject({ created: 45, skipped: 0, exact: 45, problemCount: 0 });
+  });
+
+  it('never writes where backups lie, whatever they are called', async () => {
+    const record = await job.run();
+    const before = job.bucket.keys('').length;
+    for (const prefix of [job.prefix, `${job.prefix}inside/`, 'jobs/one/run_x/deep/']) {
+      const refused = restore(record, { target: targetAt(prefix), overwrite: 'always' });
+      await expect(refused).rejects.toThrow(code('ERR_RESTORE_TARGET'));
+      // Of another installation: only its marker tells.
+      const unknown = restore(record, { target: targetAt(prefix, { protectedPrefixes: [] }), overwrite: 'always' });
+      await expect(unknown).rejects.toThrow(code('ERR_RESTORE_TARGET'));
+    }
+    expect(job.bucket.keys('').length).toBe(before);
+    job.source.write('one/file', 'would lie in the prefix');
+    const nested = await restore(await job.run(), { target: targetAt('jobs/') });
+    expect(nested.problems).toEqual([{ path: 'one/file', code: 'PREFIX_TAKEN' }]);
+    expect(verdictOf(nested)).toEqual({ status: 'warning', code: 'PREFIX_TAKEN' });
+    expect(job.bucket.read('jobs/one/file')).toBeNull();
+  });
+
+  it('takes names of 255 bytes, and names those whose keys are too long', async () => {
+    const long = `${'é'.repeat(127)}x`;
+    const deep = Array.from({ length: 3 }, () => 'd'.repeat(250)).join('/');
+    job.source.write(long, 'long');
+    job.source.write(`${deep}/f`, 'deep');
+    const record = await job.run();
+    const report = await restore(record, { target: targetAt(`${'p'.repeat(350)}/`) });
+    expect(report.problems).toEqual([{ path: `${deep}/f`, code: 'ERR_KEY_TOO_LONG' }]);
+    expect(report.exact).toBe(46);
+  });
+});
+
+describe('a target that does not tell case', () => {
+  /** Everything under its name in lower case. */
+  class Caseless implements RestoreTarget {
+    readonly mayIgnoreCase = true;
+    readonly isEmpty = false;
+    readonly files = new Map<string, Buffer>();
+
+    async prepare(): Promise<void> {}
+    refusal(): null {
+      return null;
+    }
+    async *look(entries: AsyncIterable<Entry>) {
+      for await (const entry of entries) {
+        const body = this.files.get(entry.path.toLowerCase());
+        yield { entry, existing: body ? { size: body.length, hash: null, modified: body.length } : null };
+      }
+    }
+    async copyMany(): Promise<ReadonlyMap<string, 'ERR_INTERNAL'>> {
+      throw new Error('there are few files');
+    }
+    async copySome({ items }: SingleCopies): Promise<ReadonlyMap<string, 'ERR_INTERNAL'>> {
+      const store = job.bucket.connect();
+      for await (const { fromKey, toPath } of items) {
+        this.files.set(toPath.toLowerCase(), (await store.get(fromKey)) ?? Buffer.alloc(0));
+      }
+      return new Map();
+    }
+    async close(): Promise<void> {}
+  }
+
+  it.each(['never', 'always'] as const)(
+    'gets the first of such names, and the others are named, %s',
+    async (overwrite) => {
+      job.source.write('Photo.jpg', 'the first one');
+      job.source.write('photo.JPG', 'another one');
+      const caseless = new Caseless();
+      const report = await restore(await job.run(), { target: caseless, overwrite });
+      expect(report.problems).toEqual([{ path: 'photo.JPG', code: 'ERR_NAME_CASE' }]);
+      expect(caseless.files.get('photo.jpg')?.toString()).toBe('the first one');
+      expect(verdictOf(report)).toEqual({ status: 'warning', code: 'ERR_NAME_CASE' });
+    },
+  );
+
+  it('is none where both names can be', async () => {
+    job.source.write('Photo.jpg', 'the first one');
+    job.source.write('photo.JPG', 'another one');
+    const report = await restore(await job.run());
+    expect(report).toMatchObject({ exact: 47, problemCount: 0 });
+    expect(await Promise.all(['Photo.jpg', 'photo.JPG'].map(text))).toEqual(['the first one', 'another one']);
+  });
+});
+
+describe('a folder that cannot be written', () => {
+  it.each(['/proc/e3/deep/er', '/proc/self/fd/x', '/dev/null/x', '/sys/x/y'])(
+    'is refused at once: %s',
+    async (into) => {
+      await expect(restore(await job.run(), { into })).rejects.toThrow(code('ERR_RESTORE_TARGET'));
+    },
+  );
 });
 
 describe('grouping', () => {
@@ -207,10 +402,10 @@ describe('grouping', () => {
   const CLAIM = 'c3-00ff00ff';
   const group = async (pairs: [string, string][]) => {
     const entries = pairs.map(([path, held]) => entryOf(path, { key: fileKey(RUN, CLAIM, held) }));
-    const { groups, single } = await groupEntries(streamOf(entries), { folder: base, memoryItems: 100 }, 2);
+    const { groups, single } = await groupEntries(streamOf(entries), { folder: base, memoryItems: 100 }, 0);
     return {
       groups: groups.map(({ fromKey, toPath }) => [fromKey.replace(`run_${RUN}/${CLAIM}/`, ''), toPath]),
-      single: single.length,
+      single: single.count,
     };
   };
 

@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import type { ClientServices } from '../../jobs/client.ts';
 import { RunId } from '../../protocol/fields.ts';
-import type { EventView, ProgressView, RunView } from '../../protocol/run.ts';
+import type { EventView, ProgressView, RestoreView, RunView } from '../../protocol/run.ts';
 import { page, view } from '../page.ts';
 import { eventRow } from './event-rows.ts';
-import { runKindText, runPercent, runSays, runState } from './run-words.ts';
+import { runFilesModel, runFilesQuery } from './run-files.ts';
+import { movedWord, runKindText, runPercent, runSays, runState, validationState } from './run-words.ts';
 import { speedPlot } from './speed-plot.ts';
 
 const params = z.object({ run_id: RunId });
@@ -22,10 +23,11 @@ export const runPage = page({
   caller: 'client',
   section: '/runs',
   params,
-  query: z.object({ events: z.enum(['all']).optional() }),
+  query: z.object({ events: z.enum(['all']).optional(), ...runFilesQuery }),
   handle: async ({ client, params: { run_id: runId }, query, request }) => {
     const { run, progress, events } = await readRun(client, runId);
     const model = {
+      files: progress.terminal ? await runFilesModel(client, runId, query) : null,
       ...runModel(run, progress, events, { now: request.now, all: query.events === 'all' }),
       here: `/runs/${runId}`,
     };
@@ -59,12 +61,13 @@ function runModel(
       jobName: run.job_name,
       kind: runKindText(run),
       state: runState({ ...run, status: progress.status, stopping: progress.stopping }),
-      says: runSays(progress),
+      says: saysOf(run, progress),
       percent: runPercent(progress),
       terminal: progress.terminal,
       stopping: progress.stopping,
       forced: progress.cancel_forced,
       backup: run.kind === 'backup',
+      validation: validationState(progress.validation_status),
       problem: progress.problem,
       retryAt: progress.status === 'queued' && progress.attempt > 0 ? progress.not_before_epoch_ms : null,
       item: progress.terminal || progress.phase !== 'copying' ? null : progress.current_item,
@@ -81,15 +84,55 @@ function runModel(
       filesTotal: progress.files_total,
       bytesDone: progress.bytes_transferred,
       bytesTotal: progress.bytes_total,
+      bytesWord: movedWord(run.kind),
       speed: progress.phase === 'copying' && progress.speed_bytes_per_sec > 0 ? progress.speed_bytes_per_sec : null,
       meanSpeed: meanSpeed(progress, run.duration_ms),
       etaSeconds: progress.status === 'running' ? progress.eta_seconds : null,
     },
+    restore: run.restore === undefined ? null : restoreModel(run.restore),
     point:
       run.point?.state === 'kept' ? { id: run.point.point_id, files: run.point.files, bytes: run.point.bytes } : null,
     plot: speedPlot(events, copies(progress) ? { at: now, speed: progress.speed_bytes_per_sec } : null),
     events: shown.map(eventRow),
     moreEvents: told.length - shown.length,
+  };
+}
+
+/** A dry run that is over has copied nothing, which is no news about the files. */
+function saysOf(run: RunView, progress: ProgressView): string {
+  const tried = run.restore?.dry_run === true && (progress.status === 'success' || progress.status === 'warning');
+  return tried ? 'Dry run complete: nothing was written' : runSays(progress);
+}
+
+const overwriteWords = {
+  never: 'Left as they are',
+  if_newer: 'Replaced where the backed-up version is newer',
+  always: 'Replaced',
+} as const;
+
+/** What a restore takes from where to where, and what it did. */
+function restoreModel(restore: RestoreView) {
+  const { counts } = restore;
+  return {
+    from: restore.point_id,
+    to: restore.target_text,
+    source: restore.target === 'source',
+    paths: restore.paths,
+    morePaths: restore.path_count - restore.paths.length,
+    existing: overwriteWords[restore.overwrite],
+    dryRun: restore.dry_run,
+    counts:
+      counts === null
+        ? null
+        : {
+            created: counts.created,
+            overwritten: counts.overwritten,
+            skipped: counts.skipped,
+            bytes: counts.bytes_to_write,
+            exact: counts.exact,
+            sizeOnly: counts.size_only,
+            problems: counts.problems,
+          },
   };
 }
 

@@ -1,0 +1,88 @@
+import type { ErrorCode } from '../errors/catalogue.ts';
+import { nativeNameOfPath } from '../layout/encoding.ts';
+import type { Entry } from '../layout/types.ts';
+import { lookSftp } from '../sources/list-sftp.ts';
+import type { SftpOrigin } from '../sources/source-type.ts';
+import type { BulkCopier, BulkCopy, Existing, LookOptions, RestoreTarget, SingleCopies } from './port.ts';
+
+/** Files of one question: each opens a session, and keeps what it learns in memory. */
+const LOOKED_AT_ONCE = 4_000;
+/** Bytes of one name that file systems take. */
+const LONGEST_NAME = 255;
+
+/**
+ * The SFTP server that a job backs up, at the source's own path. Every file is asked for by name, not looked for in a listing: only so a
+ * server that takes `A` and `a` for the same says so. Such servers tell no checksums, so files are compared by size.
+ */
+export class SftpTarget implements RestoreTarget {
+  readonly mayIgnoreCase = true;
+  readonly isEmpty = false;
+  readonly #origin: SftpOrigin;
+  readonly #hostKey: string;
+  readonly #bulk: BulkCopier;
+
+  constructor(options: { origin: SftpOrigin; hostKey: string; bulk: BulkCopier }) {
+    this.#origin = options.origin;
+    this.#hostKey = options.hostKey;
+    this.#bulk = options.bulk;
+  }
+
+  async prepare(): Promise<void> {
+    // Whoever may not sign in learns it with the first look, before anything is written.
+  }
+
+  refusal(path: string): ErrorCode | null {
+    return hasLongName(nativeNameOfPath(path)) ? 'ERR_KEY_TOO_LONG' : null;
+  }
+
+  async *look(
+    entries: AsyncIterable<Entry>,
+    { signal }: LookOptions,
+  ): AsyncGenerator<{ entry: Entry; existing: Existing | null }> {
+    let waiting: Entry[] = [];
+    for await (const entry of entries) {
+      waiting.push(entry);
+      if (waiting.length < LOOKED_AT_ONCE) continue;
+      yield* this.#lookAt(waiting, signal);
+      waiting = [];
+    }
+    yield* this.#lookAt(waiting, signal);
+  }
+
+  async *#lookAt(
+    entries: readonly Entry[],
+    signal: AbortSignal,
+  ): AsyncGenerator<{ entry: Entry; existing: Existing | null }> {
+    if (entries.length === 0) return;
+    const paths = entries.map(({ path }) => path);
+    const found = await lookSftp(this.#origin, paths, { hostKey: this.#hostKey, signal });
+    for (const entry of entries) {
+      const file = found.get(entry.path);
+      const existing = file && { size: file.size, hash: null, modified: Date.parse(file.mtime) };
+      yield { entry, existing: existing ?? null };
+    }
+  }
+
+  async copyMany(request: BulkCopy): Promise<ReadonlyMap<string, ErrorCode>> {
+    return await this.#bulk.copy(request);
+  }
+
+  async copySome(request: SingleCopies): Promise<ReadonlyMap<string, ErrorCode>> {
+    return await this.#bulk.copySome(request);
+  }
+
+  async close(): Promise<void> {
+    await this.#bulk.close();
+  }
+}
+
+/** Whether a part of a path is longer than any usual file system takes. */
+export function hasLongName(path: Buffer): boolean {
+  for (let start = 0; start < path.length;) {
+    const end = path.indexOf(0x2f, start);
+    const length = (end === -1 ? path.length : end) - start;
+    if (length > LONGEST_NAME) return true;
+    start += length + 1;
+  }
+  return false;
+}

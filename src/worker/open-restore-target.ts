@@ -1,0 +1,99 @@
+import { takenPrefixes } from '../database/prefixes.ts';
+import type { WorkerJob } from '../database/worker-jobs.ts';
+import { BackupError } from '../errors/backup-error.ts';
+import { event } from '../events/catalogue.ts';
+import type { RestoreOptions } from '../protocol/run-options.ts';
+import { BucketTarget, destinationNames, sourceNames } from '../restore/bucket-target.ts';
+import type { RestoreTarget } from '../restore/port.ts';
+import { rcloneBulk, type BulkDestination } from '../restore/rclone-bulk.ts';
+import { SftpTarget } from '../restore/sftp-target.ts';
+import { parseEndpoint } from '../security/egress.ts';
+import { fingerprintOf } from '../sources/host-key.ts';
+import { isDestination, type Source } from '../sources/registry.ts';
+import { bucketAccess, destinationSettings } from '../storage/destinations.ts';
+import type { BucketAccess } from '../storage/port.ts';
+import { openS3Store } from '../storage/s3.ts';
+import { bandwidthOf } from './bandwidth.ts';
+import { openSource } from './open-source.ts';
+import type { RunScope } from './run-scope.ts';
+
+/**
+ * Where a restore goes: a folder of one of the client's buckets, or the source that the job backs up, by the source's own credentials,
+ * with its hosts checked and its host key pinned as for a backup.
+ * @param from the bucket that holds the point, @param owner the job that made it
+ */
+export async function openRestoreTarget(
+  scope: RunScope,
+  options: RestoreOptions,
+  { from, owner }: { from: BucketAccess; owner: WorkerJob },
+): Promise<RestoreTarget> {
+  const { target } = options;
+  return target.kind === 'source'
+    ? await openSourceTarget(scope, { from, owner })
+    : await openBucketTarget(scope, target, from);
+}
+
+async function openBucketTarget(
+  scope: RunScope,
+  target: Extract<RestoreOptions['target'], { kind: 'bucket' }>,
+  from: BucketAccess,
+): Promise<RestoreTarget> {
+  const { services, job } = scope;
+  const access = await bucketAccess(
+    services.records,
+    services.secrets,
+    { clientId: job.clientId, bucketId: target.bucket_id, bucketName: target.bucket },
+    services.config.destination,
+  );
+  return new BucketTarget({
+    store: openS3Store(access),
+    prefix: target.prefix,
+    names: destinationNames,
+    protectedPrefixes: await takenPrefixes(services.database, [target.bucket_id]),
+    bulk: await bulkTo(scope, from, { access, prefix: target.prefix }),
+  });
+}
+
+async function openSourceTarget(
+  scope: RunScope,
+  { from, owner }: { from: BucketAccess; owner: WorkerJob },
+): Promise<RestoreTarget> {
+  const { services, active, reporter } = scope;
+  const { source, definition, hostKey, pinnedNow } = await openSource(services, owner, from, active.signal);
+  if (pinnedNow && hostKey !== null) reporter.event(event('HOST_KEY_PINNED', { fingerprint: fingerprintOf(hostKey) }));
+  const bulk = await bulkTo(scope, from, { source: definition, hostKey });
+  const { origin } = definition;
+  if (origin.kind === 'sftp') {
+    if (hostKey === null) throw new BackupError('ERR_INTERNAL', 'An SFTP source must have a pinned host key.');
+    return new SftpTarget({ origin, hostKey, bulk });
+  }
+  return new BucketTarget({
+    store: openS3Store(origin.access),
+    prefix: origin.prefix,
+    names: sourceNames,
+    protectedPrefixes: await prefixesBeside(scope, source, origin.access.bucket),
+    bulk,
+  });
+}
+
+async function bulkTo(scope: RunScope, from: BucketAccess, to: BulkDestination) {
+  const { services, job, folder } = scope;
+  return rcloneBulk({
+    binary: services.rclone,
+    from,
+    to,
+    workFolder: folder,
+    transfers: services.config.rclone.transfers,
+    bandwidth: await bandwidthOf(services, job),
+  });
+}
+
+/** Where backups lie in the source's own bucket, when that is one that the client has with us. */
+async function prefixesBeside({ services, job }: RunScope, source: Source, bucket: string): Promise<string[]> {
+  const { endpoint, region } = destinationSettings(await services.records.settings(), services.config.destination);
+  const { host, port } = endpoint === '' ? { host: `s3.${region}.amazonaws.com`, port: 443 } : parseEndpoint(endpoint);
+  if (!isDestination(source, { server: `${host}:${port}`, bucket, prefix: '' })) return [];
+  const buckets = await services.records.buckets(job.clientId);
+  const same = buckets.filter(({ name }) => name === bucket).map(({ id }) => id);
+  return await takenPrefixes(services.database, same);
+}
