@@ -7,6 +7,7 @@ import { describeError, type Logger } from './log.ts';
 import { sendNotices, type NotifyReport } from './notify/send.ts';
 import { watchOverdue, type OverdueReport } from './runs/overdue.ts';
 import { runMaintenanceOnce, type MaintenanceReport } from './runs/maintenance.ts';
+import { runProofsOnce, type ProofsReport } from './runs/proofs.ts';
 import { runSchedulerOnce, type SchedulerReport } from './runs/scheduler.ts';
 
 /** What the clockwork needs, in a cron of its own or inside another process. */
@@ -33,6 +34,17 @@ export async function notifyDue(parts: ClockParts, signal?: AbortSignal): Promis
   const overdue = await watchOverdue({ ...shared(parts, signal), records: parts.host });
   const notices = await sendNotices({ ...shared(parts, signal), host: parts.host });
   return { ...overdue, ...notices };
+}
+
+/** Queues the validations and restore tests that are due. */
+export async function proveDue(parts: ClockParts, signal?: AbortSignal): Promise<ProofsReport> {
+  const { database, log } = shared(parts, signal);
+  return await runProofsOnce({
+    database,
+    records: parts.host,
+    ...(log === undefined ? {} : { log }),
+    ...(signal === undefined ? {} : { signal }),
+  });
 }
 
 export interface PruneReport {
@@ -81,6 +93,8 @@ export interface ClockOptions {
   readonly scheduleSeconds?: number;
   /** Seconds between two looks at mails and overdue jobs; default 30. */
   readonly notifySeconds?: number;
+  /** Seconds between two looks at validations and restore tests; default 60. */
+  readonly proofSeconds?: number;
   /** Seconds between two looks at what retention has to do; default 60. */
   readonly retentionSeconds?: number;
 }
@@ -107,6 +121,9 @@ export function startClock(parts: ClockParts, options: ClockOptions = {}): Runni
     }),
     new Task('retention', everySeconds(options.retentionSeconds ?? 60), parts.log, async () => {
       await retainDue(parts, stopping.signal);
+    }),
+    new Task('proofs', everySeconds(options.proofSeconds ?? 60), parts.log, async () => {
+      await proveDue(parts, stopping.signal);
     }),
     new Task('prune', '0 17 3 * * *', parts.log, async () => {
       await pruneOld(parts, stopping.signal);

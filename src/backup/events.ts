@@ -1,5 +1,13 @@
 import type { TransferProgress } from '../engines/port.ts';
-import type { BackupEvent, FileProblem, Freeze, RunPhase, RunProgress, RunStatistics } from './ledger.ts';
+import type {
+  BackupEvent,
+  FileProblem,
+  Freeze,
+  ProblemReport,
+  RunPhase,
+  RunProgress,
+  RunStatistics,
+} from './ledger.ts';
 import type { BackupPlan } from './plan.ts';
 import type { ListedSource } from './source-listing.ts';
 import type { PointTally } from './verify.ts';
@@ -7,6 +15,7 @@ import type { PointTally } from './verify.ts';
 const PROBLEMS_PER_EVENT = 100;
 const PROBLEMS_TOLD = 1_000;
 const FOLDERS_TOLD = 100;
+const PROBLEMS_REPORTED = 10_000;
 
 export function progressOf(phase: RunPhase, filesListed: number, transfer: TransferProgress | null): RunProgress {
   return { phase, filesListed, transfer };
@@ -37,6 +46,16 @@ export function problemEvents(source: ListedSource, tally: PointTally): BackupEv
     events.push({ code: 'FILE_PROBLEMS', params: { problems: problems.slice(at, at + PROBLEMS_PER_EVENT), total } });
   }
   return events;
+}
+
+/** The same, for the report of the run: ten times as many by name, and exact totals. */
+export function problemReport(source: ListedSource, tally: PointTally): ProblemReport {
+  const of = (outcome: FileProblem['outcome']): FileProblem[] =>
+    tally.problems.filter((problem) => problem.outcome === outcome);
+  return {
+    files: [...of('failed'), ...of('carried'), ...source.skipped].slice(0, PROBLEMS_REPORTED),
+    totals: { failed: tally.failed, carried: tally.carried, skipped: source.skipped.length },
+  };
 }
 
 export function freezeEvents(freeze: Freeze | null): BackupEvent[] {

@@ -121,6 +121,14 @@ export interface CommitRequest {
   readonly statistics: RunStatistics;
   /** Written in the same transaction, after all events handed to `event()` before. */
   readonly events: readonly BackupEvent[];
+  /** Files that are not in the point as the source has them; absent where that is not known (roll-forward). */
+  readonly report?: ProblemReport;
+}
+
+export interface ProblemReport {
+  /** As many as a report holds: those that failed first, then carried ones, then what was left out. */
+  readonly files: readonly FileProblem[];
+  readonly totals: Readonly<Record<FileProblem['outcome'], number>>;
 }
 
 export type RunPhase = 'checking' | 'listing' | 'comparing' | 'copying' | 'verifying' | 'committing';

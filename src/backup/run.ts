@@ -1,5 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import { BackupError, isBackupError } from '../errors/backup-error.ts';
+import { BackupError } from '../errors/backup-error.ts';
 import { brakesHold } from '../layout/brakes.ts';
 import type { Entry } from '../layout/types.ts';
 import { okKey } from '../layout/keys.ts';
@@ -13,6 +12,7 @@ import {
   isHarmless,
   listingEvents,
   problemEvents,
+  problemReport,
   progressOf,
   statisticsOf,
 } from './events.ts';
@@ -25,6 +25,7 @@ import { openManifest, readEntries, type OpenManifest, type PointSource } from '
 import { listSource, requireFiles, type ListedSource } from './source-listing.ts';
 import type { SpillSpace } from './spill.ts';
 import { finalEntries, lookAgain, PointTally } from './verify.ts';
+import { whenReachable } from './when-reachable.ts';
 import { writePoint } from './write-point.ts';
 
 /**
@@ -146,6 +147,7 @@ class BackupRun {
         freeze,
         statistics: statisticsOf(source, plan, tally),
         events: [...problemEvents(source, tally), ...freezeEvents(freeze)],
+        report: problemReport(source, tally),
       },
       false,
     );
@@ -219,18 +221,9 @@ class BackupRun {
     await this.#bucket.put(okKey(run, claim), Buffer.alloc(0)).catch(() => undefined);
   }
 
-  /** Asks the database until it answers: an outage costs nobody the work that is done. */
   async #whenReachable<T>(ask: () => Promise<T>): Promise<T> {
     const firstMs = this.#context.databaseRetryMs ?? DEFAULT_DATABASE_RETRY_MS;
-    for (let waitMs = firstMs; ; waitMs = Math.min(waitMs * 2, 5_000)) {
-      this.#signal.throwIfAborted();
-      try {
-        return await ask();
-      } catch (error) {
-        if (!isBackupError(error, 'ERR_DATABASE_UNREACHABLE')) throw error;
-      }
-      await delay(waitMs, undefined, { signal: this.#signal }).catch(() => undefined);
-    }
+    return await whenReachable(ask, { signal: this.#signal, firstMs });
   }
 
   #phase(phase: RunPhase, transfer: TransferProgress | null = null): void {

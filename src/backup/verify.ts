@@ -60,7 +60,7 @@ export class PointTally {
   failed = 0;
   filesCopied = 0;
   bytesCopied = 0;
-  /** The first thousand are told one by one. */
+  /** The first ten thousand, for the report of the run. */
   readonly problems: FileProblem[] = [];
   problemCount = 0;
 
@@ -72,7 +72,7 @@ export class PointTally {
 
   problem(path: string, code: FileProblemCode, outcome: FileProblem['outcome']): void {
     this.problemCount += 1;
-    if (this.problems.length < 1_000) this.problems.push({ path, code, outcome });
+    if (this.problems.length < 10_000) this.problems.push({ path, code, outcome });
   }
 
   /** The code of the error catalogue that most problems have; null when none has one. */

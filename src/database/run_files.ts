@@ -47,18 +47,19 @@ const TOTAL = 'total';
  * given; by default there are as many as are given. Beyond `MAX_RUN_FILES` only the totals grow. Returns how many were recorded.
  */
 export async function recordRunFiles(
-  database: Database,
+  _database: Database,
   executor: Executor,
   runId: number,
   files: readonly RunFile[],
   totals: RunFileTotals = {},
 ): Promise<number> {
-  if (files.length === 0 && Object.keys(totals).length === 0) return 0;
+  const counted = totalsOf(files, totals);
+  if (counted.length === 0) return 0;
   const known: unknown = await executor(TABLE).where('run_id', runId).first('id');
   if (known !== undefined) return 0;
   const kept = files.slice(0, MAX_RUN_FILES);
   const rows = [
-    ...totalsOf(files, totals).map(([kind, total]) => ({ kind: TOTAL, code: kind, path: String(total) })),
+    ...counted.map(([kind, total]) => ({ kind: TOTAL, code: kind, path: String(total) })),
     ...kept.map(({ kind, code, path }) => ({ kind, code: code.slice(0, 64), path: storable(path) })),
   ];
   for (let start = 0; start < rows.length; start += CHUNK) {
@@ -118,9 +119,9 @@ export class ClientRunFiles {
     let after = query.after ?? 0;
     // Text is looked for here and not by LIKE: the two databases fold case differently, and a run has at most 10,000 rows.
     for (let page = 0; page < SEARCHED_PAGES; page += 1) {
-      const rows = ((await runFilesQuery(this.#database, runId, { ...query, after, limit: size + 1 })) as RunFileRow[]).map(
-        toFile,
-      );
+      const rows = (
+        (await runFilesQuery(this.#database, runId, { ...query, after, limit: size + 1 })) as RunFileRow[]
+      ).map(toFile);
       for (const row of rows.slice(0, size)) {
         after = row.id;
         if (needle === '' || row.path.toLowerCase().includes(needle)) found.push(row);

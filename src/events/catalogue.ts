@@ -3,6 +3,8 @@ import { agentEvents, kopiaEvents, restoreEvents } from './agent-events.ts';
 import { backupEvents } from './backup-events.ts';
 import type { EventDefinition, EventLevel, EventType } from './define.ts';
 import { errorEventId, errorEvents } from './error-events.ts';
+import { proofEvents } from './proof-events.ts';
+import { pruneEvents } from './prune-events.ts';
 import { lifeEvents } from './run-events.ts';
 
 /**
@@ -12,7 +14,9 @@ import { lifeEvents } from './run-events.ts';
 export const catalogue = {
   ...lifeEvents,
   ...backupEvents,
+  ...pruneEvents,
   ...errorEvents,
+  ...proofEvents,
   ...restoreEvents,
   ...kopiaEvents,
   ...agentEvents,

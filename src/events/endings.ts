@@ -17,7 +17,11 @@ export function endEvents(kind: RunKind, status: TerminalStatus, figures: EndFig
 
 function endEvent(kind: RunKind, status: TerminalStatus, figures: EndFigures): RunEvent {
   const code = figures.code === undefined ? {} : { code: figures.code };
-  if (kind === 'restore' || kind === 'drill') {
+  if (kind === 'drill') {
+    if (status === 'cancelled') return event('DRILL_CANCELLED');
+    return status === 'failed' ? event('DRILL_FAILED', code) : event('DRILL_SUCCESS');
+  }
+  if (kind === 'restore') {
     if (status === 'cancelled') return event('RESTORE_CANCELLED');
     return status === 'failed' ? event('RESTORE_FAILED', code) : event('RESTORE_COMPLETED', {});
   }

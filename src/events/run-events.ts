@@ -114,7 +114,10 @@ export const lifeEvents = {
     'summary',
     'error',
     z.object({ code: word.optional() }),
-    'Validation: differences detected.',
+    (p) =>
+      p.code === undefined || p.code === 'ERR_VALIDATION_DIFFERS'
+        ? 'Validation: differences detected.'
+        : 'Validation could not be finished.',
     (p) => p.code,
   ),
   VALIDATION_CANCELLED: define('cancelled', 'warn', none, 'Validation cancelled.'),

@@ -5,8 +5,10 @@ import { BackupError } from '../errors/backup-error.ts';
 import type { TerminalStatus } from '../runs/state.ts';
 import type { ActiveRun } from './active-run.ts';
 import { executeBackup } from './execute-backup.ts';
+import { executeDrill, recordFailedDrill } from './execute-drill.ts';
 import { executeMaintenance } from './execute-maintenance.ts';
 import { executeRestore } from './execute-restore.ts';
+import { executeValidation } from './execute-validation.ts';
 import { createRunFolder, type ProcessMark } from './run-folder.ts';
 import { RunReporter } from './run-reporter.ts';
 import type { RunScope } from './run-scope.ts';
@@ -33,7 +35,11 @@ export async function executeRun(services: WorkerServices, active: ActiveRun, se
     if (job === null) throw new BackupError('JOB_NOT_FOUND');
     await dispatch({ services, active, job, reporter, folder: folder.path, notify });
   } catch (error) {
-    await settle({ database, active, reporter, log, notify }, error);
+    const alsoRecord = async (trx: Transaction, status: TerminalStatus): Promise<void> => {
+      if (active.run.kind === 'drill' && status === 'failed') await recordFailedDrill({ services, active }, trx);
+      await notify(trx, status);
+    };
+    await settle({ database, active, reporter, log, notify: alsoRecord }, error);
   } finally {
     reporter.stop();
     folder.remove();
@@ -48,8 +54,10 @@ async function dispatch(scope: RunScope): Promise<void> {
       return await executeRestore(scope);
     case 'maintenance':
       return await executeMaintenance(scope);
-    default:
-      throw new BackupError('ERR_NOT_AVAILABLE');
+    case 'validation':
+      return await executeValidation(scope);
+    case 'drill':
+      return await executeDrill(scope);
   }
 }
 

@@ -9,7 +9,7 @@ import type {
   RunProgress,
 } from '../backup/ledger.ts';
 import { commitPoint, freezeRetention } from '../database/commit.ts';
-import { isUnreachable, type Database } from '../database/connect.ts';
+import { isUnreachable, type Database, type Transaction } from '../database/connect.ts';
 import { appendEvents } from '../database/events.ts';
 import { queueValidationAfter } from '../database/proofs.ts';
 import { recordRunFiles } from '../database/run_files.ts';
@@ -164,7 +164,8 @@ export async function adoptPoint(
       .first();
     if (owned === undefined) return 'lost';
     const inserted = await insertPoint(database, trx, {
-      ...pointRow(job, point, run.id, 0),
+      // What its run added cannot be told from the manifest; all of it is the safe guess.
+      ...pointRow(job, point, run.id, point.bytes),
       status: point.complete ? 'success' : 'warning',
     });
     if (!inserted) return 'known';
@@ -197,7 +198,7 @@ function pointRow(job: WorkerJob, point: NewPoint, runId: number, addedBytes: nu
   };
 }
 
-export async function recordReport(
+async function recordReport(
   database: Database,
   trx: Transaction,
   runId: number,
@@ -208,7 +209,7 @@ export async function recordReport(
   await recordRunFiles(database, trx, runId, files, report.totals);
 }
 
-function toRunEvent(given: { readonly code: string; readonly params: object }): RunEvent {
+export function toRunEvent(given: { readonly code: string; readonly params: object }): RunEvent {
   // The protocol's events are catalogue events of the same name; their params are checked by the catalogue's own tests.
   return (event as (id: MessageId, params: EventParams<MessageId>) => RunEvent)(
     given.code as MessageId,

@@ -1,0 +1,107 @@
+import type { ClientServices } from '../../jobs/client.ts';
+import type { DrillView, ProofsView, ProofStatusField } from '../../protocol/proofs.ts';
+import type { ShownState } from './run-words.ts';
+import { counted } from './words.ts';
+
+/** Restore tests in the trend of a job's page. */
+const DRILLS_SHOWN = 12;
+
+interface ShownProof {
+  readonly state: ShownState | { readonly kind: 'overdue' | 'idle'; readonly word: string };
+  readonly lastAt: number | null;
+  readonly nextAt: number | null;
+  /** When it is done, in words. */
+  readonly when: string;
+}
+
+export interface ProofsModel {
+  readonly validation: ShownProof;
+  readonly drill: ShownProof & { readonly overdueSince: number | null };
+  readonly drills: readonly DrillRow[];
+}
+
+interface DrillRow {
+  readonly runId: string;
+  readonly at: number | null;
+  readonly state: ShownState;
+  readonly files: number;
+  readonly bytes: number;
+  readonly tookMs: number;
+  /** What was not as it should be, or null. */
+  readonly problem: string | null;
+}
+
+export async function proofsModel(client: ClientServices, jobId: string): Promise<ProofsModel> {
+  const [state, drills] = await Promise.all([
+    client.proofs.state(jobId),
+    client.proofs.drills({ jobId, limit: DRILLS_SHOWN }),
+  ]);
+  return { validation: validationOf(state), drill: drillOf(state), drills: drills.rows.map(drillRow) };
+}
+
+function validationOf(proofs: ProofsView): ShownProof {
+  const { validation_mode: mode, validation_every_days: days, validation_last_status: last } = proofs;
+  const when = [
+    ...(mode === 'post_run' ? ['all files after each backup'] : []),
+    ...(days === null ? [] : [`a sample ${every(days)}`]),
+  ];
+  return {
+    state: last === null ? { kind: 'idle', word: 'Not done yet' } : validationStates[last],
+    lastAt: proofs.validation_last_at_epoch_ms,
+    nextAt: days === null ? null : proofs.validation_next_at_epoch_ms,
+    when: when.length === 0 ? 'Only when you start it' : upperFirst(when.join(', and ')),
+  };
+}
+
+function drillOf(proofs: ProofsView): ProofsModel['drill'] {
+  const { drill_every_days: days, drill_last_status: last } = proofs;
+  const overdueSince = proofs.drill_overdue_since_epoch_ms;
+  return {
+    state:
+      overdueSince !== null && last !== 'failed'
+        ? { kind: 'overdue', word: 'Overdue' }
+        : last === null
+          ? { kind: 'idle', word: 'Not done yet' }
+          : drillStates[last],
+    lastAt: proofs.drill_last_at_epoch_ms,
+    nextAt: days === null ? null : proofs.drill_next_at_epoch_ms,
+    when: days === null ? 'Only when you start it' : upperFirst(every(days)),
+    overdueSince,
+  };
+}
+
+export const validationStates: Readonly<Record<ProofStatusField, ShownState>> = {
+  success: { kind: 'good', word: 'No differences' },
+  size_only: { kind: 'warning', word: 'No differences, not all compared by content' },
+  failed: { kind: 'failed', word: 'Differences found' },
+};
+
+const drillStates: Readonly<Record<ProofStatusField, ShownState>> = {
+  success: { kind: 'good', word: 'Passed' },
+  size_only: { kind: 'warning', word: 'Read back, not all compared by content' },
+  failed: { kind: 'failed', word: 'Failed' },
+};
+
+function drillRow(drill: DrillView): DrillRow {
+  const problems = [
+    ...(drill.problems > 0 ? [`${counted(drill.problems, 'file')} missing or different`] : []),
+    ...(drill.size_only > 0 ? [`${counted(drill.size_only, 'file')} without a checksum`] : []),
+  ];
+  return {
+    runId: drill.run_id,
+    at: drill.finished_at_epoch_ms,
+    state: drillStates[drill.status],
+    files: drill.files,
+    bytes: drill.bytes,
+    tookMs: drill.duration_ms,
+    problem: problems.length === 0 ? null : problems.join(', '),
+  };
+}
+
+function every(days: number): string {
+  return days === 1 ? 'every day' : days === 7 ? 'every week' : `every ${days} days`;
+}
+
+function upperFirst(sentence: string): string {
+  return sentence.slice(0, 1).toUpperCase() + sentence.slice(1);
+}
