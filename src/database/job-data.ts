@@ -22,7 +22,9 @@ export async function beginDeletingData(database: Database, lease: Lease, jobId:
       .where('data_delete_at', '<=', database.now())
       .whereExists(ownedRun(trx, lease))
       .update({ data_state: 'deleting', updated_at: database.now() });
-    const row = (await trx(JOBS).where('id', jobId).first('data_state')) as { data_state: DataState } | undefined;
+    // A locking read sees what was committed last: somebody may have brought the job back this very moment.
+    const row = (await trx(JOBS).where('id', jobId).forUpdate().first('data_state')) as
+      { data_state: DataState } | undefined;
     return row?.data_state ?? 'gone';
   });
 }

@@ -281,7 +281,7 @@ describeOnBoth('retention in the database', (current) => {
   it('asks nothing that an index does not answer', async () => {
     await insertJobs(database(), 3_000, (index) => ({
       maintenance_at: toDatabaseTime(Date.UTC(2026, 5, 1) + index),
-      ...(index % 3 === 0 ? { status: 'deleted', data_state: 'gone' } : {}),
+      ...(index % 3 === 0 ? { status: 'deleted', data_state: 'gone' } : { status: 'active', data_state: 'kept' }),
     }));
     const rows = (await jobs().select('id', 'uuid', 'client_id')) as { id: number; uuid: string; client_id: number }[];
     await database().knex.batchInsert(

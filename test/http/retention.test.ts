@@ -139,10 +139,10 @@ describe('the preview', () => {
   });
 
   it('says when room comes back later than points go, and that nothing goes while retention is frozen', async () => {
-    await portal.database.knex('s3_buckets').where('name', 'ada-backups').update({ object_lock_enabled: 1 });
+    await portal.database.knex('s3_buckets').where('name', 'ada-backups').update({ object_lock_enabled: '1' });
     await rows('jobs').where('uuid', job).update({ frozen_at: portal.database.now() });
     const answer = await preview({ retention_mode: 'keep_last_n', retention_value: 1 });
-    await portal.database.knex('s3_buckets').where('name', 'ada-backups').update({ object_lock_enabled: 0 });
+    await portal.database.knex('s3_buckets').where('name', 'ada-backups').update({ object_lock_enabled: '0' });
     expect(answer).toMatchObject({ frozen: true, note: expect.stringMatching(/released.*lock/) });
   });
 });
