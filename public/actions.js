@@ -54,7 +54,7 @@ document.addEventListener('submit', async (event) => {
   if (button?.getAttribute('aria-disabled') === 'true') return;
   if (form.dataset.confirm && !window.confirm(form.dataset.confirm)) return;
   button?.setAttribute('aria-disabled', 'true');
-  const answer = await send(form.action, fieldsOf(form));
+  const answer = await send(form.action, fieldsOf(form, event.submitter));
   button?.removeAttribute('aria-disabled');
   if (answer.status === 'success') {
     succeed(form, answer);
@@ -65,8 +65,8 @@ document.addEventListener('submit', async (event) => {
 });
 
 /** What a form sends: fields that do not show are left out, and a box that is not ticked says so where it has `data-off`. */
-function fieldsOf(form) {
-  const fields = new URLSearchParams(new FormData(form));
+function fieldsOf(form, submitter) {
+  const fields = new URLSearchParams(new FormData(form, submitter));
   for (const input of form.querySelectorAll('.only [name]')) {
     if (input.closest('.only').getClientRects().length === 0 && input.getClientRects().length === 0)
       fields.delete(input.name);

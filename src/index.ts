@@ -2,6 +2,8 @@ import type { Router } from 'express';
 import type { Knex } from 'knex';
 import { v7 } from 'uuid';
 import { endpoints } from '../api/index.ts';
+import { DownloadSlots } from './browse/download-slots.ts';
+import { PointLibrary } from './browse/library.ts';
 import { adminServices } from './admin/create.ts';
 import { openDatabase, useDatabase, type Database, type DatabaseSettings } from './database/connect.ts';
 import { requireMigrated } from './database/migrate.ts';
@@ -17,6 +19,7 @@ import { databaseMistakes, invalidOptions, parseOptions, type PortalOptionsInput
 import { createEgressGuard, type Resolver } from './security/egress.ts';
 import { loadSecrets, type Secrets } from './security/envelope.ts';
 import { readHealth, type Services } from './services.ts';
+import { openS3Store } from './storage/s3.ts';
 
 export type { Database, DatabaseSettings } from './database/connect.ts';
 export type {
@@ -57,6 +60,8 @@ export interface CloudBackupOptions extends PortalOptionsInput {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Resolves the names of sources for the egress check. Default: the system's resolver. */
   readonly resolve?: Resolver;
+  /** Opens a client's bucket to look into restore points. Default: as S3, where the module settings say. */
+  readonly openStore?: ServiceParts['openStore'];
   /** Epoch milliseconds. */
   readonly clock?: () => number;
 }
@@ -74,6 +79,9 @@ export interface CloudBackup {
   close(): Promise<void>;
 }
 
+/** Somebody waits for the page: storage that does not answer is told soon. */
+const HASTY = { attempts: 2, connectTimeoutMs: 5_000, idleTimeoutMs: 20_000 };
+
 /**
  * The backup portal, to be mounted in the Express 5 app of a billing portal.
  * @throws BackupError `ERR_CONFIG_INVALID` (every mistake at once), `ERR_NO_ENCRYPTION_KEY`, `ERR_SCHEMA_OLD`
@@ -86,6 +94,7 @@ export async function createCloudBackup(given: CloudBackupOptions): Promise<Clou
     log: ownLog,
     env = process.env,
     resolve,
+    openStore = (access, { patient }) => openS3Store(access, patient ? {} : HASTY),
     clock,
     ...plain
   } = given;
@@ -102,6 +111,9 @@ export async function createCloudBackup(given: CloudBackupOptions): Promise<Clou
       secrets,
       egress: createEgressGuard({ allow: options.egressAllow, ...(resolve === undefined ? {} : { resolve }) }),
       timezone: options.timezone,
+      library: new PointLibrary(options.browseCacheBytes),
+      downloads: new DownloadSlots(options.downloadsAtOnce),
+      openStore,
       newId: v7,
       clock: clock ?? Date.now,
     };

@@ -83,6 +83,23 @@ export const optionFields = {
     schema: count(1, 100_000).default(12),
     description: 'How many connection tests one client may ask for a minute, of each portal process.',
   },
+  browsesPerMinute: {
+    env: 'CLOUD_BACKUP_PORTAL_BROWSES_PER_MINUTE',
+    schema: count(1, 100_000).default(300),
+    description:
+      'How many looks into restore points (folders, searches, versions, comparisons, downloads) one client may ask for a minute, of each portal process.',
+  },
+  browseCacheBytes: {
+    env: 'CLOUD_BACKUP_PORTAL_BROWSE_CACHE_BYTES',
+    schema: count(1024 * 1024, 64 * 1024 * 1024 * 1024).default(160 * 1024 * 1024),
+    description:
+      'Memory of each portal process for the names in restore points that were looked into lately. A point of a million files takes about 85 MiB; with less memory it is read again.',
+  },
+  downloadsAtOnce: {
+    env: 'CLOUD_BACKUP_PORTAL_DOWNLOADS_AT_ONCE',
+    schema: count(1, 1_000).default(3),
+    description: 'How many downloads of one client may be under way at the same time, in each portal process.',
+  },
 } as const satisfies Record<string, { env: string; schema: z.ZodType; description: string }>;
 
 type Fields = typeof optionFields;

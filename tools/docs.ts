@@ -57,11 +57,15 @@ function endpointSection(endpoint: Endpoint): string[] {
           ...parameters.map(([name, schema]) => parameterRow(name, schema)),
         ]),
     '',
-    'Answer:',
-    '',
-    '```',
-    shapeOf(z.toJSONSchema(endpoint.output, { io: 'output', unrepresentable: 'any' }) as JsonSchema),
-    '```',
+    ...(endpoint.open === undefined
+      ? [
+          'Answer:',
+          '',
+          '```',
+          shapeOf(z.toJSONSchema(endpoint.output, { io: 'output', unrepresentable: 'any' }) as JsonSchema),
+          '```',
+        ]
+      : ['Answer: a file, streamed. Refusals are JSON; a failure after the file has begun cuts the connection.']),
     ...(endpoint.errors.length === 0 ? [] : ['', `Errors: ${endpoint.errors.map(codeLink).join(', ')}.`]),
   ];
 }
@@ -69,7 +73,7 @@ function endpointSection(endpoint: Endpoint): string[] {
 /** The comment of the endpoint's file, as one paragraph. */
 export function commentAbove(name: string): string {
   const source = readFileSync(join(packageRoot(), 'api', `${name}.ts`), 'utf8');
-  const comment = /\/\*\*\s*([\s\S]*?)\s*\*\/\s*export default endpoint\(/.exec(source)?.[1];
+  const comment = /\/\*\*\s*([\s\S]*?)\s*\*\/\s*export default (?:e|downloadE)ndpoint\(/.exec(source)?.[1];
   if (comment === undefined) throw new Error(`api/${name}.ts has no comment above its endpoint`);
   return comment.replace(/(?:^|\s*\n)\s*\*\s?/g, ' ').trim();
 }

@@ -14,6 +14,7 @@ const needed = /** @type {const} */ ([
   ['bwrap', 'bubblewrap'],
   ['setpriv', 'util-linux'],
   ['zstd', 'zstd'],
+  ['unzip', 'unzip'],
   ['openssl', 'openssl'],
   ['/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf', 'fonts-dejavu-core'],
 ]);

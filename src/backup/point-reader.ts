@@ -93,7 +93,8 @@ function fetchAhead(bucket: JobBucket, ref: ChunkRef): Promise<Entry[]> {
   return fetched;
 }
 
-async function fetchChunk(bucket: JobBucket, ref: ChunkRef): Promise<Entry[]> {
+/** The entries of one chunk. @throws BackupError `ERR_MANIFEST_INVALID` when it is missing or altered */
+export async function fetchChunk(bucket: JobBucket, ref: ChunkRef): Promise<Entry[]> {
   const body = await bucket.get(ref.key);
   if (body === null) throw invalid(ref.key, 'it is missing');
   try {

@@ -8,6 +8,7 @@ import { requireOwnPage, type SignedIn } from './guard.ts';
 import { bodyFields, queryFields } from './input.ts';
 import { perCaller } from './limits.ts';
 import { passThrough, type Portal } from './portal.ts';
+import { ReaderGone, requireMeant, sendStream } from './stream-answer.ts';
 
 /**
  * Answers `/<name>` and `/<name>.php` for every endpoint of the list, in one envelope:
@@ -17,7 +18,13 @@ export function apiRouter(portal: Portal, endpoints: readonly Endpoint[]): Route
   const byName = new Map(endpoints.map((endpoint) => [endpoint.name, endpoint]));
   const router = express.Router({ caseSensitive: true, strict: true });
   const identities = new WeakMap<Request, Identity>();
-  const { bodyLimitBytes: limit, trustProxy, connectionTestsPerMinute, changesPerMinute } = portal.options;
+  const {
+    bodyLimitBytes: limit,
+    trustProxy,
+    connectionTestsPerMinute,
+    changesPerMinute,
+    browsesPerMinute,
+  } = portal.options;
   const parsers = [
     express.json({ limit, strict: true }),
     express.urlencoded({ limit, extended: false, parameterLimit: 500 }),
@@ -26,6 +33,7 @@ export function apiRouter(portal: Portal, endpoints: readonly Endpoint[]): Route
   const limits = {
     connection: perCaller(connectionTestsPerMinute, counted),
     change: perCaller(changesPerMinute, counted),
+    browse: perCaller(browsesPerMinute, counted),
   };
 
   async function handle(endpoint: Endpoint, request: Request, response: Response): Promise<void> {
@@ -38,6 +46,11 @@ export function apiRouter(portal: Portal, endpoints: readonly Endpoint[]): Route
     const fields = await readFields(endpoint, request, response);
     if (endpoint.method === 'POST')
       requireOwnPage(request, signedIn, fields, { ...portal.options, secrets: portal.secrets });
+    if (endpoint.open !== undefined) {
+      requireMeant(request);
+      await sendStream(response, await endpoint.open(servicesFor(portal, signedIn), fields));
+      return;
+    }
     const body = await endpoint.answer(servicesFor(portal, signedIn), fields);
     if (endpoint.etag === true) sendUnlessKnown(response, body, request.get('if-none-match'));
     else sendSuccess(response, body);
@@ -64,6 +77,7 @@ export function apiRouter(portal: Portal, endpoints: readonly Endpoint[]): Route
       if (endpoint === undefined) throw new BackupError('NOT_FOUND');
       await handle(endpoint, request, response);
     } catch (error) {
+      if (error instanceof ReaderGone) return;
       const shown = asPublicError(error);
       logFailure(
         portal,
@@ -91,7 +105,9 @@ export function servicesFor(portal: Portal, identity: SignedIn): CallerServices 
 }
 
 function requireMethod(endpoint: Endpoint, request: Request, response: Response): void {
-  const allowed = endpoint.method === 'GET' ? ['GET', 'HEAD'] : ['POST'];
+  // A download is not prepared only to be thrown away.
+  const reads = endpoint.open === undefined ? ['GET', 'HEAD'] : ['GET'];
+  const allowed = endpoint.method === 'GET' ? reads : ['POST'];
   if (allowed.includes(request.method)) return;
   response.set('Allow', allowed.join(', '));
   throw new BackupError('METHOD_NOT_ALLOWED');

@@ -1,8 +1,9 @@
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { ErrorCode } from '../errors/catalogue.ts';
 import type { AdminServices } from '../admin/services.ts';
 import type { ClientServices } from '../jobs/client.ts';
 import { parseInput } from './input.ts';
+import type { StreamedAnswer } from './stream-answer.ts';
 
 export type Caller = 'client' | 'admin';
 
@@ -21,8 +22,8 @@ interface Shape<Input extends z.ZodObject, Output extends z.ZodObject> {
   readonly output: Output;
   /** Codes beyond those that every endpoint has (`commonErrors`). */
   readonly errors: readonly ErrorCode[];
-  /** `connection`: makes a worker connect to somewhere, so it is limited more tightly. */
-  readonly rate?: 'connection';
+  /** `connection`: makes a worker connect to somewhere, `browse`: reads a bucket; both are limited on their own. */
+  readonly rate?: 'connection' | 'browse';
   /** The answer carries an ETag, and a poll that names it gets 304 while nothing has changed. */
   readonly etag?: true;
 }
@@ -46,6 +47,8 @@ export interface Endpoint extends Shape<z.ZodObject, z.ZodObject> {
    * @throws BackupError `INVALID_INPUT` with `details.fields`, and the codes of `errors`
    */
   answer(who: CallerServices, given: Readonly<Record<string, unknown>>): Promise<Record<string, unknown>>;
+  /** Only of a download: as `answer`, but what is answered is a file. `output` is empty then. */
+  readonly open?: (who: CallerServices, given: Readonly<Record<string, unknown>>) => Promise<StreamedAnswer>;
 }
 
 /** Every endpoint may answer with these. */
@@ -82,6 +85,35 @@ export function endpoint<Input extends z.ZodObject, Output extends z.ZodObject>(
     async answer(who, given) {
       const parsed = parseInput(input, given);
       return output.parse(await carryOut(definition, who, parsed));
+    },
+  };
+}
+
+/**
+ * An endpoint whose answer is a file: a GET that changes nothing but the audit log. Refusals are JSON as everywhere; once the file has begun, a
+ * failure cuts the connection.
+ */
+export function downloadEndpoint<Input extends z.ZodObject>(definition: {
+  readonly name: string;
+  readonly input: Input;
+  readonly errors: readonly ErrorCode[];
+  readonly rate: 'browse';
+  open(context: { client: ClientServices; input: z.output<Input> }): Promise<StreamedAnswer>;
+}): Endpoint {
+  const { name, input, errors, rate } = definition;
+  return {
+    name,
+    method: 'GET',
+    caller: 'client',
+    input,
+    output: z.object({}),
+    errors,
+    rate,
+    answer: () => Promise.reject(new Error(`${name} answers with a file`)),
+    async open(who, given) {
+      const parsed = parseInput(input, given);
+      if (who.caller !== 'client') throw new Error(`${name} was called by a ${who.caller}`);
+      return await definition.open({ client: who.client, input: parsed });
     },
   };
 }

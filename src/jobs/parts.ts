@@ -2,17 +2,25 @@ import type { Database } from '../database/connect.ts';
 import { ClientSettings } from '../database/settings.ts';
 import type { HostRecords } from '../host/port.ts';
 import { isTimezone } from '../schedule/zone.ts';
+import type { DownloadSlots } from '../browse/download-slots.ts';
+import type { PointLibrary } from '../browse/library.ts';
 import type { EgressGuard } from '../security/egress.ts';
 import type { Secrets } from '../security/envelope.ts';
+import type { BucketAccess, ObjectStore } from '../storage/port.ts';
 
 /** What the services of a client are made of. */
 export interface ServiceParts {
   readonly database: Database;
   readonly host: HostRecords;
-  readonly secrets: Pick<Secrets, 'seal' | 'open'>;
+  readonly secrets: Secrets;
   readonly egress: EgressGuard;
   /** IANA zone where neither the job nor the client has one. */
   readonly timezone: string;
+  /** What this process knows of restore points that were looked into lately, and the downloads that it is sending. */
+  readonly library: PointLibrary;
+  readonly downloads: DownloadSlots;
+  /** Opens a client's bucket for reading. `patient`: nobody sits before a page and waits. */
+  openStore(access: BucketAccess, options: { patient: boolean }): ObjectStore;
   /** UUIDv7. */
   newId(): string;
   /** Epoch milliseconds. */

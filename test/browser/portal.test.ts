@@ -120,7 +120,7 @@ describe('a customer in the portal', () => {
     async () => {
       const { page, context, complaints } = await visitor('ada');
       await page.goto(`${demo.address}/runs/${made.run}`);
-      await page.click('text=Restore to another prefix');
+      await page.click('text=Restore…');
       await page.waitForURL('**/restore');
       await page.click('text=Start restore');
       await page.waitForURL((url) => /\/runs\/[0-9a-f-]{36}$/.test(url.pathname) && !url.pathname.endsWith(made.run));

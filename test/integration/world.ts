@@ -6,6 +6,8 @@ import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { v7 } from 'uuid';
+import { DownloadSlots } from '../../src/browse/download-slots.ts';
+import { PointLibrary } from '../../src/browse/library.ts';
 import type { Database, DatabaseSettings, Dialect } from '../../src/database/connect.ts';
 import { billingRecords } from '../../src/host/billing-tables.ts';
 import { createHostTables } from '../../src/host/demo/tables.ts';
@@ -16,6 +18,8 @@ import type { RunView } from '../../src/protocol/run.ts';
 import { createEgressGuard } from '../../src/security/egress.ts';
 import { Secrets } from '../../src/security/envelope.ts';
 import { sealLegacy } from '../../src/security/legacy.ts';
+import type { BucketAccess } from '../../src/storage/port.ts';
+import { openS3Store } from '../../src/storage/s3.ts';
 import { openTestDatabase, type TestDatabase } from '../database/open.ts';
 import { startRcloneS3 } from '../servers/rclone-serve.ts';
 
@@ -90,6 +94,9 @@ export async function startWorld(
     secrets: new Secrets([KEY]),
     egress: createEgressGuard({ allow: ['127.0.0.1'] }),
     timezone: 'UTC',
+    library: new PointLibrary(16 * 1024 * 1024),
+    downloads: new DownloadSlots(3),
+    openStore: (access: BucketAccess) => openS3Store(access),
     newId: () => v7(),
     clock: Date.now,
   };

@@ -1,0 +1,138 @@
+import { Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import { pack, type Pack } from 'tar-stream';
+import { ZipFile } from 'yazl';
+
+export interface ArchiveFile {
+  /** With slashes, relative. */
+  readonly name: string;
+  /** Bytes, exactly. */
+  readonly size: number;
+  /** Epoch milliseconds. */
+  readonly mtime: number;
+  readonly content: Buffer | AsyncIterable<Buffer>;
+}
+
+/** An archive that is made while it is sent: what comes out is not kept, and nothing goes in before it is taken out. */
+export interface ArchiveWriter {
+  readonly output: AsyncIterable<Uint8Array>;
+  /** Resolves when all of the file has been taken over; rejects with what its content threw. */
+  add(file: ArchiveFile): Promise<void>;
+  /** After the last file. */
+  end(): void;
+  /** Ends `output` with this error: what was sent can't be opened as a whole archive. */
+  destroy(error: Error): void;
+}
+
+export type ArchiveFormat = 'zip' | 'tar';
+
+export function archiveWriter(format: ArchiveFormat): ArchiveWriter {
+  return format === 'zip' ? new ZipWriter() : new TarWriter();
+}
+
+const MODE = 0o100644;
+/** Years that the date fields of a zip can hold. */
+const ZIP_DATES = [Date.UTC(1980, 0, 2), Date.UTC(2107, 11, 30)] as const;
+
+/**
+ * Files lie in it as they are: compressing would cost the portal's processor, and most large files are compressed already. What is larger than
+ * 4 GiB, or lies behind it, is written as zip64.
+ */
+class ZipWriter implements ArchiveWriter {
+  readonly #zip = new ZipFile();
+  readonly #stopped = new AbortController();
+
+  constructor() {
+    this.#zip.on('error', (error) => this.destroy(error instanceof Error ? error : new Error(String(error))));
+  }
+
+  get output(): AsyncIterable<Uint8Array> {
+    return this.#zip.outputStream as Readable;
+  }
+
+  async add(file: ArchiveFile): Promise<void> {
+    this.#stopped.signal.throwIfAborted();
+    const content = Readable.from(piecesOf(file.content), { objectMode: false });
+    // yazl keeps every entry until the end: it must not keep the content with it.
+    let once: Readable | null = content;
+    const options = { mtime: zipDate(file.mtime), mode: MODE, compress: false, size: file.size };
+    this.#zip.addReadStreamLazy(file.name, options, (give) => {
+      const given = once;
+      once = null;
+      if (given !== null) give(null, given);
+    });
+    try {
+      await finished(content, { writable: false, signal: this.#stopped.signal });
+    } catch (error) {
+      content.destroy();
+      throw this.#stopped.signal.aborted ? this.#stopped.signal.reason : error;
+    }
+  }
+
+  end(): void {
+    this.#zip.end();
+  }
+
+  destroy(error: Error): void {
+    this.#stopped.abort(error);
+    (this.#zip.outputStream as Readable).destroy(error);
+  }
+}
+
+class TarWriter implements ArchiveWriter {
+  readonly #pack: Pack = pack();
+  #stopped: Error | null = null;
+
+  get output(): AsyncIterable<Uint8Array> {
+    return this.#pack as AsyncIterable<Uint8Array>;
+  }
+
+  async add(file: ArchiveFile): Promise<void> {
+    if (this.#stopped !== null) throw this.#stopped;
+    const header = { name: file.name, size: file.size, mtime: new Date(file.mtime), mode: MODE & 0o777 };
+    await new Promise<void>((resolve, reject) => {
+      const entry = this.#pack.entry(header, (error) => (error ? reject(this.#stopped ?? error) : resolve()));
+      // What it complains about was said to it here.
+      entry.on('error', () => undefined);
+      this.#fill(entry, file.content).catch((error: unknown) => {
+        const reason = error instanceof Error ? error : new Error(String(error));
+        entry.destroy(reason);
+        reject(reason);
+      });
+    });
+  }
+
+  async #fill(entry: NodeJS.WritableStream, content: ArchiveFile['content']): Promise<void> {
+    for await (const piece of piecesOf(content)) {
+      if (this.#stopped !== null) throw this.#stopped;
+      if (!entry.write(piece)) await drained(entry);
+    }
+    entry.end();
+  }
+
+  end(): void {
+    this.#pack.finalize();
+  }
+
+  destroy(error: Error): void {
+    this.#stopped ??= error;
+    this.#pack.destroy(error);
+  }
+}
+
+async function* piecesOf(content: ArchiveFile['content']): AsyncGenerator<Buffer> {
+  if (Buffer.isBuffer(content)) yield content;
+  else yield* content;
+}
+
+function drained(stream: NodeJS.WritableStream): Promise<void> {
+  return new Promise((resolve) => {
+    stream.once('drain', resolve);
+    stream.once('close', resolve);
+  });
+}
+
+function zipDate(mtime: number): Date {
+  const at = Number.isFinite(mtime) ? mtime : 0;
+  return new Date(Math.min(Math.max(at, ZIP_DATES[0]), ZIP_DATES[1]));
+}

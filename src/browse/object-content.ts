@@ -1,0 +1,93 @@
+import { createHash } from 'node:crypto';
+import { BackupError } from '../errors/backup-error.ts';
+import type { Entry } from '../layout/types.ts';
+import type { ObjectStore } from '../storage/port.ts';
+
+/** Files up to this size are read and checked as a whole before a byte of them is sent. */
+export const WHOLE_BYTES = 4 * 1024 * 1024;
+const READS_OF_ONE_OBJECT = 3;
+
+/** Why a file cannot be given out. */
+export type Gap =
+  /** The point itself has no version of it: it could not be backed up. */
+  | 'not_in_point'
+  /** The object that holds it is not in the bucket. */
+  | 'missing'
+  /** The object is there, but it is not what was stored. */
+  | 'damaged';
+
+/** Where a point's objects lie. */
+export interface Objects {
+  readonly store: ObjectStore;
+  /** Of the job. */
+  readonly prefix: string;
+  readonly signal: AbortSignal;
+}
+
+/** A small file, read and checked, or what is wrong with it. Throws what the storage says. */
+export async function readWhole(objects: Objects, entry: Entry): Promise<Buffer | Gap> {
+  if (entry.state === 'failed') return 'not_in_point';
+  const body = await objects.store.get(objects.prefix + entry.key, { signal: objects.signal });
+  if (body === null) return 'missing';
+  const intact = body.length === entry.size && (entry.hash === null || entry.hash === md5Of(body));
+  return intact ? body : 'damaged';
+}
+
+/** Looks at a large file's object without reading it. Null: as far as can be told it is what was stored. */
+export async function inspectObject(objects: Objects, entry: Entry): Promise<Gap | null> {
+  if (entry.state === 'failed') return 'not_in_point';
+  const head = await objects.store.head(objects.prefix + entry.key, { signal: objects.signal });
+  if (head === null) return 'missing';
+  const otherHash = entry.hash !== null && head.md5 !== null && entry.hash !== `md5:${head.md5}`;
+  return head.size !== entry.size || otherHash ? 'damaged' : null;
+}
+
+/**
+ * A large file, piece by piece. The last piece is held back until size and hash are those of the entry: whoever gets it all has a good file.
+ * A connection that breaks is taken up again where it broke, as an object never changes.
+ * @throws BackupError `ERR_RESTORE_MISMATCH`, `ERR_OBJECT_MISSING`, and what the storage says
+ */
+export async function* readChecked(objects: Objects, entry: Entry): AsyncGenerator<Buffer> {
+  const hash = createHash('md5');
+  let size = 0;
+  let last: Buffer | null = null;
+  for await (const piece of piecesOf(objects, entry)) {
+    size += piece.length;
+    if (size > entry.size) throw mismatch(entry);
+    hash.update(piece);
+    if (last !== null) yield last;
+    last = piece;
+  }
+  const intact = size === entry.size && (entry.hash === null || entry.hash === `md5:${hash.digest('hex')}`);
+  if (!intact) throw mismatch(entry);
+  if (last !== null) yield last;
+}
+
+async function* piecesOf({ store, prefix, signal }: Objects, entry: Entry): AsyncGenerator<Buffer> {
+  let at = 0;
+  for (let read = 1; ; read += 1) {
+    try {
+      const range = at === 0 ? {} : { range: { first: at, last: entry.size - 1 } };
+      const stream = await store.stream(prefix + entry.key, { ...range, signal });
+      if (stream === null) throw new BackupError('ERR_OBJECT_MISSING', undefined, { details: { path: entry.path } });
+      for await (const piece of stream as AsyncIterable<Buffer>) {
+        at += piece.length;
+        yield piece;
+      }
+      if (at >= entry.size) return;
+      throw new BackupError('ERR_S3_PREFLIGHT_NETWORK');
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      const again = error instanceof BackupError && error.code === 'ERR_S3_PREFLIGHT_NETWORK' && at < entry.size;
+      if (!again || read >= READS_OF_ONE_OBJECT) throw error;
+    }
+  }
+}
+
+function mismatch(entry: Entry): BackupError {
+  return new BackupError('ERR_RESTORE_MISMATCH', undefined, { details: { path: entry.path } });
+}
+
+function md5Of(body: Buffer): string {
+  return `md5:${createHash('md5').update(body).digest('hex')}`;
+}
