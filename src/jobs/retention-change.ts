@@ -5,6 +5,7 @@ import { plannablePoints, toLivePoint } from '../database/retention.ts';
 import { pendingText, retentionColumns, samePolicy } from '../database/retention-rows.ts';
 import { fromDatabaseTime } from '../database/times.ts';
 import { BackupError } from '../errors/backup-error.ts';
+import { invalidFields } from '../errors/invalid-fields.ts';
 import { keepsLess, parseRetention, type RetentionPolicy } from '../retention/policy.ts';
 import { firstTimezone } from '../schedule/zone.ts';
 import { timezoneOf, type ServiceParts } from './parts.ts';
@@ -25,8 +26,13 @@ export interface RetentionInput {
  * @throws BackupError `INVALID_INPUT` that names the field
  */
 export function requestedRetention(given: RetentionInput, now: RetentionPolicy): RetentionPolicy | null {
-  const { retention_mode: mode, retention_value: value, retention_json: tiers } = given;
-  if (mode === undefined && (value ?? null) === null && (tiers ?? null) === null) return null;
+  const { retention_mode: mode, retention_value: value = null, retention_json: json = null } = given;
+  const tiers = json === null || Object.keys(json).length === 0 ? null : json;
+  if (mode === undefined) {
+    if (value === null && tiers === null) return null;
+    const fits = now.mode === 'tiers' ? value === null : now.mode !== 'none' && tiers === null;
+    if (!fits) throw invalidFields([['retention_mode', 'must say what the number is for']]);
+  }
   return parseRetention({ mode: mode === undefined ? now.mode : (mode ?? 'none'), value, tiers });
 }
 

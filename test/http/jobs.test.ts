@@ -116,8 +116,6 @@ describe('making a job', () => {
     { encryption_enabled: '1' },
     { backup_mode: 'archive' },
     { validation_mode: 'post_run' },
-    { retention_mode: 'keep_last_n', retention_value: 7 },
-    { retention_json: { daily: 7 } },
     { engine: 'kopia' },
     { source_type: 'google_drive' },
     { dest_type: 'local' },

@@ -42,6 +42,8 @@ describe('the retention of a job', () => {
     [{ retention_mode: 'keep_days', retention_value: 10 ** 12 }, 'retention_value'],
     [{ retention_mode: 'keep_days' }, 'retention_value'],
     [{ retention_mode: 'forever' }, 'retention_mode'],
+    [{ retention_value: 7 }, 'retention_mode'],
+    [{ retention_json: '{"daily":7}' }, 'retention_mode'],
     [{ retention_mode: 'tiers', retention_json: '{"daily":0}' }, 'retention_json'],
     [{ retention_mode: 'tiers', retention_json: '{"daily":-1}' }, 'retention_json'],
     [{ retention_mode: 'tiers', retention_json: '{"dayly":1}' }, 'retention_json'],
@@ -143,7 +145,7 @@ describe('the preview', () => {
     await rows('jobs').where('uuid', job).update({ frozen_at: portal.database.now() });
     const answer = await preview({ retention_mode: 'keep_last_n', retention_value: 1 });
     await portal.database.knex('s3_buckets').where('name', 'ada-backups').update({ object_lock_enabled: '0' });
-    expect(answer).toMatchObject({ frozen: true, note: expect.stringMatching(/released.*lock/) });
+    expect(answer).toMatchObject({ frozen: true, note: expect.stringMatching(/releases it.*lock/) });
   });
 });
 
