@@ -1,12 +1,12 @@
 import { BackupError } from '../errors/backup-error.ts';
 import { explain, type BucketIndex, type DatabaseView, type Explanation } from '../layout/explain.ts';
 import { claimFolder } from '../layout/keys.ts';
-import type { Manifest } from '../layout/types.ts';
+import { adoptWhole, firstWhole, newPointOf } from './adopt.ts';
 import type { BackupContext } from './context.ts';
 import type { JobBucket } from './job-bucket.ts';
 import type { CommitRequest, NewPoint, RunStatistics } from './ledger.ts';
 import type { OwnerGuard } from './owner-marker.ts';
-import { tryManifest, type OpenManifest, type PointSource } from './point-reader.ts';
+import type { OpenManifest, PointSource } from './point-reader.ts';
 import type { SpillSpace } from './spill.ts';
 import { WholenessProof } from './whole.ts';
 
@@ -42,12 +42,12 @@ export async function claimPrefix(context: BackupContext, tools: Tools): Promise
   if (marker === 'unmarked') await requireVirgin(tools, database);
   const explanation = explain(context.run.uuid, index, database);
   const proof = new WholenessProof(tools.points, tools.space);
-  const own = await firstWhole(tools, proof, context.run.uuid, explanation.rollForward);
+  const own = await firstWhole({ points: tools.points, proof }, context.run.uuid, explanation.rollForward);
   if (own !== null) return { kind: 'rolled_forward', commit: await rollForward(context, proof, own) };
   if (explanation.stale.length > 0) {
     throw new BackupError('ERR_INDEX_STALE', undefined, { details: { reasons: explanation.stale.slice(0, 20) } });
   }
-  const adopted = await adopt(context, tools, proof, explanation);
+  const adopted = await adopt(context, tools, proof, database, explanation.adopt);
   return {
     kind: 'ready',
     unmarked: marker === 'unmarked',
@@ -59,19 +59,6 @@ export async function claimPrefix(context: BackupContext, tools: Tools): Promise
 /** A prefix without marker is taken only when nothing at all lies in it and the job has no point. A sleeper may have marked it just now. */
 async function requireVirgin({ bucket, guard }: Tools, database: DatabaseView): Promise<void> {
   if (database.points.length > 0 || !(await bucket.isEmpty())) await guard.require();
-}
-
-async function firstWhole(
-  { points }: Tools,
-  proof: WholenessProof,
-  run: string,
-  claims: readonly string[],
-): Promise<OpenManifest | null> {
-  for (const claim of claims) {
-    const found = await tryManifest(points, { run, claim });
-    if (found !== null && (await proof.isWhole(found.manifest))) return found;
-  }
-  return null;
 }
 
 async function rollForward(
@@ -108,45 +95,21 @@ async function rollForward(
 
 /** Whole manifests of terminal runs without a point: their runs were ended between manifest and commit. */
 async function adopt(
-  context: BackupContext,
-  tools: Tools,
+  { ledger }: BackupContext,
+  { points, whenReachable }: Tools,
   proof: WholenessProof,
-  explanation: Explanation,
+  database: DatabaseView,
+  candidates: Explanation['adopt'],
 ): Promise<{ run: string; claim: string }[]> {
-  const adopted: { run: string; claim: string }[] = [];
-  for (const { run, claims } of explanation.adopt) {
-    const found = await firstWhole(tools, proof, run, claims);
-    if (found === null) continue;
-    const verdict = await tools.whenReachable(() => context.ledger.adopt(newPointOf(found)));
+  const insert = async (point: NewPoint): Promise<'adopted' | 'known'> => {
+    const verdict = await whenReachable(() => ledger.adopt(point));
     if (verdict === 'lost') throw new BackupError('ERR_LEASE_LOST');
-    if (verdict === 'adopted') {
-      const { claim } = found.manifest;
-      context.ledger.event({ code: 'POINT_ADOPTED', params: { run, claim } });
-      adopted.push({ run, claim });
-    }
-  }
-  return adopted;
-}
-
-/** The point's row, as its manifest tells it. */
-export function newPointOf(read: { key: string; sha256: string; manifest: Manifest }): NewPoint {
-  const { manifest } = read;
-  return {
-    run: manifest.run,
-    claim: manifest.claim,
-    generation: manifest.generation,
-    manifestKey: read.key,
-    manifestSha256: read.sha256,
-    createdAt: manifest.created_at,
-    sourceType: manifest.source_type,
-    complete: manifest.complete,
-    frozen: manifest.frozen,
-    files: manifest.files,
-    bytes: manifest.bytes,
-    stored: manifest.stored,
-    carried: manifest.carried,
-    failed: manifest.failed,
+    const { run, claim } = point;
+    if (verdict === 'adopted') ledger.event({ code: 'POINT_ADOPTED', params: { run, claim } });
+    return verdict;
   };
+  const adopted = await adoptWhole({ points, proof, database, adopt: insert }, candidates);
+  return adopted.filter(({ verdict }) => verdict === 'adopted');
 }
 
 function newestWithoutOk(index: BucketIndex, database: DatabaseView): { run: string; claim: string }[] {

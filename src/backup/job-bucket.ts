@@ -1,4 +1,4 @@
-import type { ObjectStore, StoredObject } from '../storage/port.ts';
+import type { ObjectStore, PendingUpload, StoredObject, Versioning } from '../storage/port.ts';
 import { RUN_FOLDER_START, MANIFESTS_FOLDER, parseClaimFolder, parseRunFolder } from '../layout/keys.ts';
 import { indexBucket, type BucketIndex } from '../layout/explain.ts';
 import { mapParallel } from './task-pool.ts';
@@ -36,6 +36,17 @@ export class JobBucket {
     for await (const object of this.store.list(this.prefix + prefix, { signal: this.#signal })) {
       yield { ...object, key: object.key.slice(start) };
     }
+  }
+
+  /** Pending multipart uploads below the prefix, with relative keys. */
+  async *uploads(): AsyncGenerator<PendingUpload> {
+    for await (const upload of this.store.listUploads(this.prefix, { signal: this.#signal })) {
+      yield { ...upload, key: upload.key.slice(this.prefix.length) };
+    }
+  }
+
+  async versioning(): Promise<Versioning> {
+    return await this.store.versioning({ signal: this.#signal });
   }
 
   /** Relative folder names directly below a relative prefix. */

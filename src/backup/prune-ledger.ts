@@ -46,7 +46,7 @@ export interface PruneLedger {
   confirm(points: readonly PointView[]): Promise<readonly PointView[]>;
 
   /**
-   * `deleting → pruned` with `pruned_at`, `freed_bytes` and an event; the job's stored bytes go down. Nothing of the point lies in the
+   * `deleting → pruned` with `pruned_at` and `freed_bytes`; the job's stored bytes go down. Nothing of the point lies in the
    * bucket any more. `freed`: what was deleted for it, in run folders.
    */
   finish(point: PointView, freed: FreedSpace): Promise<void>;
@@ -96,7 +96,12 @@ export type PruneEvent =
     }
   | {
       readonly code: 'POINT_PRUNED';
-      readonly params: { readonly run: string; readonly generation: number; readonly objects: number; readonly bytes: number };
+      readonly params: {
+        readonly run: string;
+        readonly generation: number;
+        readonly objects: number;
+        readonly bytes: number;
+      };
     }
   | {
       readonly code: 'LEFTOVERS_SWEPT';

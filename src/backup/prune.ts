@@ -1,8 +1,32 @@
 import { BackupError } from '../errors/backup-error.ts';
+import { explain, type BucketIndex } from '../layout/explain.ts';
+import { manifestKey, okKey, parseKey, tombstoneKey } from '../layout/keys.ts';
 import type { MacKeys } from '../layout/mac.ts';
 import type { Ownership } from '../layout/owner.ts';
+import { sweepScope, type SweepScope } from '../layout/sweep.ts';
 import type { ObjectStore } from '../storage/port.ts';
-import type { PruneLedger, PruneReport } from './prune-ledger.ts';
+import { adoptWhole } from './adopt.ts';
+import { DEFAULT_DATABASE_RETRY_MS, DEFAULT_MEMORY_ITEMS } from './context.ts';
+import { JobBucket } from './job-bucket.ts';
+import { OwnerGuard } from './owner-marker.ts';
+import type {
+  DatabaseView,
+  FreedSpace,
+  NewPoint,
+  PointView,
+  PruneLedger,
+  PrunePhase,
+  PrunePlan,
+  PruneReport,
+} from './prune-ledger.ts';
+import { confirmGone, movePoints, putTombstones, type MovedPoints } from './prune-points.ts';
+import { MadeWay, type PruneTools } from './prune-tools.ts';
+import { openManifest } from './point-reader.ts';
+import { readReferences, type References } from './references.ts';
+import { Remover } from './remover.ts';
+import { abortUploads, findGarbage, sweepChunks, type GarbageObject } from './sweep.ts';
+import { whenReachable } from './when-reachable.ts';
+import { WholenessProof } from './whole.ts';
 
 /** Everything that one claim of a maintenance run works with. */
 export interface PruneContext {
@@ -21,6 +45,8 @@ export interface PruneContext {
   readonly workFolder: string;
   /** Items of one list that stay in memory (default 50,000); more go to `workFolder`. */
   readonly memoryItems?: number;
+  /** Keys in one delete request, at most (default 1,000). */
+  readonly deleteBatchKeys?: number;
   /** First pause before a database that cannot be reached is asked again (default 250 ms); doubled up to five seconds. */
   readonly databaseRetryMs?: number;
   /** How long to wait for a heartbeat that is overdue before the prune gives up (default two minutes). */
@@ -28,10 +54,301 @@ export interface PruneContext {
 }
 
 /**
- * Removes the points that retention gives up and what runs left behind (docs/backup-format.md, "What a prune does").
+ * Removes the points that retention gives up and what runs left behind (docs/backup-format.md, "What a prune does"). Safe to be killed
+ * at any request, and to be repeated.
  * @throws BackupError `ERR_DEST_NOT_OURS`, `ERR_INDEX_STALE`, `ERR_MANIFEST_INVALID`, `ERR_KEY_UNKNOWN`: nothing was deleted;
  *   `ERR_DELETE_REFUSED`: the storage does not let us delete, the next prune goes on; the reason of `ledger.signal`.
  */
 export async function prune(context: PruneContext): Promise<PruneReport> {
-  throw new BackupError('ERR_NOT_AVAILABLE', undefined, { details: { job: context.job.uuid } });
+  const stop = new AbortController();
+  const work = new Prune(context, AbortSignal.any([context.ledger.signal, stop.signal]));
+  try {
+    await work.execute();
+    return work.report(false);
+  } catch (error) {
+    if (context.ledger.signal.aborted) throw context.ledger.signal.reason;
+    if (error instanceof MadeWay) return work.report(true);
+    throw error;
+  } finally {
+    stop.abort(new BackupError('ERR_CANCELLED'));
+  }
+}
+
+/** What the bucket and the database say at the beginning. */
+interface Seen {
+  readonly index: BucketIndex;
+  readonly database: DatabaseView;
+  /** Marked points whose manifest is gone. */
+  readonly gone: readonly PointView[];
+}
+
+class Prune {
+  readonly #context: PruneContext;
+  readonly #guard: OwnerGuard;
+  readonly #tools: PruneTools;
+  readonly #counts = { adopted: 0, pruned: 0, spared: 0, inUse: 0, uploadsAborted: 0, foreign: 0 };
+  readonly #freed = { objects: 0, bytes: 0 };
+  readonly #leftovers = { objects: 0, bytes: 0 };
+  #remaining: FreedSpace | null = null;
+  #versioned = false;
+  #emptied = false;
+  #mayLackMarker = false;
+  #pointsToGo = 0;
+  #objectsToGo = 0;
+
+  constructor(context: PruneContext, signal: AbortSignal) {
+    const { job, store, ledger, keys } = context;
+    const bucket = new JobBucket(store, job.prefix, signal);
+    const safePoint = (): void => {
+      if (ledger.yieldSignal.aborted) throw new MadeWay();
+    };
+    const firstMs = context.databaseRetryMs ?? DEFAULT_DATABASE_RETRY_MS;
+    this.#context = context;
+    this.#guard = new OwnerGuard(bucket, { ...context.owner, job: job.uuid }, keys);
+    this.#tools = {
+      ledger,
+      bucket,
+      remover: new Remover({
+        store,
+        prefix: job.prefix,
+        ledger,
+        signal,
+        safePoint,
+        heartbeatWaitMs: context.heartbeatWaitMs,
+        batchKeys: context.deleteBatchKeys,
+      }),
+      points: { bucket, job: job.uuid, keys },
+      space: { folder: context.workFolder, memoryItems: context.memoryItems ?? DEFAULT_MEMORY_ITEMS },
+      ask: async (question) => await whenReachable(question, { signal, firstMs }),
+      safePoint,
+    };
+  }
+
+  async execute(): Promise<void> {
+    const { ledger, ask, safePoint } = this.#tools;
+    this.#phase('checking');
+    const seen = await this.#look();
+    const plan = await ask(() => ledger.plan());
+    safePoint();
+    this.#phase('reading');
+    const early = await this.#readReferences(scopeOf(seen, [...plan.remove, ...seen.gone]));
+    safePoint();
+    this.#phase('marking');
+    const moved = await this.#move(seen, plan);
+    const scope = scopeOf(seen, moved.confirmed);
+    const isSame = scope.referring.length === early.scope.referring.length;
+    const { references } = isSame ? early : await this.#readReferences(scope);
+    await this.#delete(seen, scope, references);
+    this.#phase('sweeping');
+    this.#counts.uploadsAborted = await abortUploads(this.#tools);
+    if (this.#context.wholeData) await this.#empty();
+    await this.#tell();
+  }
+
+  report(yielded: boolean): PruneReport {
+    return {
+      yielded,
+      ...this.#counts,
+      freed: { ...this.#freed },
+      leftovers: { ...this.#leftovers },
+      remaining: this.#remaining,
+      versioned: this.#versioned,
+      emptied: this.#emptied,
+    };
+  }
+
+  /** Owner marker, index check, adoption. Deletes nothing. */
+  async #look(): Promise<Seen> {
+    const { bucket, ledger, ask, points, space } = this.#tools;
+    const [marker, index] = await Promise.all([this.#guard.look(), bucket.index()]);
+    const view = async (): Promise<DatabaseView> => await ask(() => ledger.view([...index.keys()]));
+    const database = await view();
+    // Nothing was ever written; or all of it was deleted, the marker last: then what a sleeper uploaded since goes too, as far as the
+    // database explains it.
+    this.#mayLackMarker = database.points.length === 0 && (this.#context.wholeData || index.size === 0);
+    if (marker === 'unmarked') await this.#requireOwner();
+    const explanation = explain('', index, database);
+    const gone = database.points.filter(
+      ({ run, claim, state }) => state === 'marked' && !index.get(run)?.get(claim)?.manifest,
+    );
+    const stale = explanation.stale.filter(
+      (reason) => reason.kind !== 'point_without_manifest' || !gone.some(({ run }) => run === reason.run),
+    );
+    if (stale.length > 0)
+      throw new BackupError('ERR_INDEX_STALE', undefined, { details: { reasons: stale.slice(0, 20) } });
+    if (explanation.adopt.length === 0) return { index, database, gone };
+    const proof = new WholenessProof(points, space);
+    const adopt = async (point: NewPoint): Promise<'adopted' | 'known'> => await this.#adopt(point);
+    const adopted = await adoptWhole({ points, proof, database, adopt }, explanation.adopt);
+    return { index, database: adopted.length === 0 ? database : await view(), gone };
+  }
+
+  async #requireOwner(): Promise<void> {
+    if (this.#mayLackMarker) await this.#guard.look();
+    else await this.#guard.require();
+  }
+
+  async #adopt(point: NewPoint): Promise<'adopted' | 'known'> {
+    const { ledger, ask, bucket } = this.#tools;
+    const verdict = await ask(() => ledger.adopt(point));
+    if (verdict === 'lost') throw new BackupError('ERR_LEASE_LOST');
+    const { run, claim } = point;
+    if (verdict === 'adopted') {
+      this.#counts.adopted += 1;
+      ledger.event({ code: 'POINT_ADOPTED', params: { run, claim } });
+      await bucket.put(okKey(run, claim), Buffer.alloc(0));
+    }
+    return verdict;
+  }
+
+  async #readReferences(scope: SweepScope): Promise<{ scope: SweepScope; references: References }> {
+    // One that somebody altered is not given up in silence, although what it names does not count.
+    const unread = scope.givenUp.filter(({ manifest, tombstone }) => manifest && !tombstone);
+    for (const claim of unread) await openManifest(this.#tools.points, claim);
+    return { scope, references: await readReferences(this.#tools.points, scope.referring, this.#tools.space) };
+  }
+
+  /** Everything that is in `deleting` afterwards, with its tombstone. */
+  async #move(seen: Seen, plan: PrunePlan): Promise<MovedPoints> {
+    const isGone = ({ point }: PointView): boolean => seen.gone.some((gone) => gone.point === point);
+    const begun = seen.database.points.filter(({ state }) => state === 'deleting');
+    const withoutTombstone = begun.filter(({ run, claim }) => {
+      const there = seen.index.get(run)?.get(claim);
+      return there?.manifest === true && !there.tombstone;
+    });
+    await putTombstones(this.#tools, withoutTombstone);
+    const gone = await confirmGone(this.#tools, seen.gone);
+    const there = (points: readonly PointView[]): PointView[] => points.filter((point) => !isGone(point));
+    const moved = await movePoints(this.#tools, { remove: there(plan.remove), unmark: there(plan.unmark) });
+    const { spared, inUse } = moved;
+    Object.assign(this.#counts, { spared, inUse });
+    const confirmed = [...begun, ...gone, ...moved.confirmed].sort((a, b) => a.generation - b.generation);
+    this.#pointsToGo = confirmed.length;
+    if (confirmed.length + inUse + spared > 0) {
+      const params = { points: confirmed.length, in_use: inUse, spared };
+      this.#tools.ledger.event({ code: 'PRUNE_PLANNED', params });
+    }
+    return { confirmed, spared, inUse };
+  }
+
+  /** In this order, so that whoever reads the bucket in between finds either a whole point or a tombstone. */
+  async #delete(seen: Seen, scope: SweepScope, references: References): Promise<void> {
+    const { remover } = this.#tools;
+    const { deleting } = scope;
+    this.#phase('listing');
+    const garbage = await findGarbage(this.#tools, references, scope.sweepable);
+    this.#objectsToGo = garbage.objects.count;
+    await this.#requireOwner();
+    await putTombstones(
+      this.#tools,
+      scope.givenUp.filter(({ needsTombstone }) => needsTombstone),
+    );
+    this.#phase('deleting');
+    const doomed = [...deleting, ...scope.givenUp];
+    const lies = (what: 'ok' | 'manifest', { run, claim }: { run: string; claim: string }): boolean =>
+      seen.index.get(run)?.get(claim)?.[what] === true;
+    // Without it a reindex believes the manifest only when all of its objects are there.
+    await remover.remove(doomed.filter((claim) => lies('ok', claim)).map(({ run, claim }) => okKey(run, claim)));
+    const freedByRun = await this.#deleteObjects(garbage.objects, deleting, seen.database);
+    this.#remaining = garbage.remaining;
+    await sweepChunks(this.#tools, references, scope.sweepable);
+    await remover.remove(
+      doomed.filter((claim) => lies('manifest', claim)).map(({ run, claim }) => manifestKey(run, claim)),
+    );
+    const marked = scope.givenUp.filter(({ tombstone, needsTombstone }) => tombstone || needsTombstone);
+    await remover.remove([...deleting, ...marked].map(({ run, claim }) => tombstoneKey(run, claim)));
+    await this.#finish(deleting, freedByRun);
+  }
+
+  /**
+   * What lies in a folder of a point that goes was its own. Objects of points that are gone already stayed because later points named
+   * them: they count for the first that goes now. All else is left-over.
+   */
+  async #deleteObjects(
+    objects: AsyncIterable<GarbageObject>,
+    deleting: readonly PointView[],
+    database: DatabaseView,
+  ): Promise<ReadonlyMap<string, FreedSpace>> {
+    const freed = new Map(deleting.map(({ run }) => [run, { objects: 0, bytes: 0 }]));
+    const first = deleting[0] === undefined ? undefined : freed.get(deleting[0].run);
+    const claims = new Map(database.points.map(({ run, claim }) => [run, claim]));
+    const isFormerPoints = (run: string): boolean => database.runs.get(run)?.hadPoint === true && !claims.has(run);
+    await this.#tools.remover.removeAll(objects, (batch) => {
+      for (const { run, claim, size } of batch) {
+        const own = claims.get(run) === claim ? freed.get(run) : undefined;
+        const account = own ?? (isFormerPoints(run) ? first : undefined) ?? this.#leftovers;
+        for (const sum of [account, this.#freed]) {
+          sum.objects += 1;
+          sum.bytes += size;
+        }
+      }
+      this.#phase('deleting');
+    });
+    return freed;
+  }
+
+  async #finish(deleting: readonly PointView[], freedByRun: ReadonlyMap<string, FreedSpace>): Promise<void> {
+    const { ledger, ask } = this.#tools;
+    for (const point of deleting) {
+      const freed = freedByRun.get(point.run) ?? { objects: 0, bytes: 0 };
+      await ask(() => ledger.finish(point, freed));
+      const { run, generation } = point;
+      ledger.event({ code: 'POINT_PRUNED', params: { run, generation, ...freed } });
+      this.#counts.pruned += 1;
+      this.#phase('deleting');
+    }
+  }
+
+  /** The job's data goes: when nothing of the format is left but marker and keys, they go too. */
+  async #empty(): Promise<void> {
+    const { remover, ledger } = this.#tools;
+    if ((await this.#count()).ours > 0) return;
+    await remover.removeLast();
+    const { ours, last, foreign } = await this.#count();
+    this.#emptied = ours + last === 0;
+    this.#counts.foreign = foreign;
+    if (this.#emptied) ledger.event({ code: 'DATA_DELETED', params: { ...this.#freed, foreign } });
+  }
+
+  /** What lies below the prefix: of the format, what goes last of it, and what is not ours. */
+  async #count(): Promise<{ ours: number; last: number; foreign: number }> {
+    const counts = { ours: 0, last: 0, foreign: 0 };
+    for await (const { key } of this.#tools.bucket.list('')) {
+      const kind = parseKey(key)?.kind;
+      if (kind === 'owner' || kind === 'crypt_keys') counts.last += 1;
+      else if (this.#tools.remover.keys.read(key) !== null) counts.ours += 1;
+      else counts.foreign += 1;
+    }
+    return counts;
+  }
+
+  async #tell(): Promise<void> {
+    const { ledger, bucket } = this.#tools;
+    const { uploadsAborted: uploads } = this.#counts;
+    if (this.#leftovers.objects + uploads > 0) {
+      ledger.event({ code: 'LEFTOVERS_SWEPT', params: { ...this.#leftovers, uploads } });
+    }
+    if (this.#freed.objects === 0) return;
+    this.#versioned = (await bucket.versioning()) === 'on';
+    if (this.#versioned) ledger.event({ code: 'PRUNE_VERSIONED', params: {} });
+  }
+
+  #phase(phase: PrunePhase): void {
+    this.#tools.ledger.progress({
+      phase,
+      points: this.#pointsToGo,
+      pointsDone: this.#counts.pruned,
+      objects: this.#objectsToGo,
+      freed: { ...this.#freed },
+    });
+  }
+}
+
+/** The scope once these points are in `deleting`. */
+function scopeOf({ index, database }: Seen, deleting: readonly PointView[]): SweepScope {
+  const going = new Set(deleting.map(({ point }) => point));
+  const points = database.points.map((point) =>
+    going.has(point.point) ? { ...point, state: 'deleting' as const } : point,
+  );
+  return sweepScope(index, { runs: database.runs, points });
 }

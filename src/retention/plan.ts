@@ -2,7 +2,13 @@ import { wallAt, offsetAt } from '../schedule/zone.ts';
 import type { RetentionPolicy, RetentionTiers } from './policy.ts';
 
 /** Finest first: a point that several tiers keep says so in this order. */
-export const TIER_NAMES = ['hourly', 'daily', 'weekly', 'monthly', 'yearly'] as const satisfies readonly (keyof RetentionTiers)[];
+export const TIER_NAMES = [
+  'hourly',
+  'daily',
+  'weekly',
+  'monthly',
+  'yearly',
+] as const satisfies readonly (keyof RetentionTiers)[];
 
 /** One restore point as retention sees it, whatever mode its job backs up in. */
 export interface RetentionPoint {
@@ -60,7 +66,10 @@ export function planRetention(
     if (point !== undefined) reasons.get(point.id)?.push(reason);
   };
   keep(newestFirst[0], 'newest');
-  keep(newestFirst.find(({ status }) => status === 'success'), 'last_good');
+  keep(
+    newestFirst.find(({ status }) => status === 'success'),
+    'last_good',
+  );
   for (const point of points) if (point.pinned) keep(point, 'pinned');
   applyPolicy(policy, newestFirst, at, keep);
   return points.map(({ id }) => {

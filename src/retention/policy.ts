@@ -20,7 +20,12 @@ export interface RetentionTiers {
 
 export type RetentionMode = RetentionPolicy['mode'];
 
-export const RETENTION_MODES = ['none', 'keep_last_n', 'keep_days', 'tiers'] as const satisfies readonly RetentionMode[];
+export const RETENTION_MODES = [
+  'none',
+  'keep_last_n',
+  'keep_days',
+  'tiers',
+] as const satisfies readonly RetentionMode[];
 export { TIER_NAMES } from './plan.ts';
 
 /** The largest values that are taken; the smallest is 1, for a single tier 0. */
@@ -64,7 +69,7 @@ export function parseRetention(input: RetentionInput): RetentionPolicy {
 function parseTiers(given: unknown): RetentionTiers {
   const field = 'retention_json';
   const value = typeof given === 'string' ? parseJson(field, given) : given;
-  const tiers = z.strictObject(Object.fromEntries(TIER_NAMES.map((name) => [name, z.unknown()]))).safeParse(value);
+  const tiers = z.strictObject(Object.fromEntries(TIER_NAMES.map((name) => [name, z.unknown().optional()]))).safeParse(value);
   if (!tiers.success) throw refused(field, `must be an object with some of ${TIER_NAMES.join(', ')}`);
   const count = (name: keyof RetentionTiers): number =>
     wholeNumber(field, tiers.data[name] ?? 0, 0, RETENTION_LIMITS[name], `${name} `);
@@ -75,7 +80,8 @@ function parseTiers(given: unknown): RetentionTiers {
     monthly: count('monthly'),
     yearly: count('yearly'),
   };
-  if (TIER_NAMES.every((name) => parsed[name] === 0)) throw refused(field, 'at least one of the numbers must be above 0');
+  if (TIER_NAMES.every((name) => parsed[name] === 0))
+    throw refused(field, 'at least one of the numbers must be above 0');
   return parsed;
 }
 

@@ -1,21 +1,40 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { BackupError } from '../errors/backup-error.ts';
+import type { DeletableKey } from '../layout/deletable.ts';
 import { compareUtf8 } from '../layout/order.ts';
-import type { ListOptions, ObjectHead, ObjectStore, StoredObject } from './port.ts';
+import type { ListOptions, ObjectHead, ObjectStore, PendingUpload, StoredObject, Versioning } from './port.ts';
 
 /**
  * A bucket in this process, for tests that need thousands of them, and faults at will. Held to the same contract suite as real servers.
  * Several connections see one bucket, each with faults and a kill switch of its own: one connection is one process of the field.
  */
-export type StoreOperation = 'list' | 'listFolders' | 'get' | 'stream' | 'head' | 'put' | 'copy' | 'delete';
+export type StoreOperation =
+  | 'list'
+  | 'listFolders'
+  | 'get'
+  | 'stream'
+  | 'head'
+  | 'put'
+  | 'copy'
+  | 'delete'
+  | 'listUploads'
+  | 'abortUpload'
+  | 'versioning';
 
 /**
  * What happens to one request. `error-after` is an answer that got lost: the request took effect. `die-…` kills the connection as if its
  * process had been killed there. `wait` holds the request back, before it takes effect, until the promise is settled; then it takes effect even if
  * the connection was killed meanwhile, as a request does that was already under way.
  */
-export type Fault = 'error-before' | 'error-after' | 'die-before' | 'die-after' | { readonly wait: Promise<unknown> };
+export type Fault =
+  | 'error-before'
+  | 'error-after'
+  | 'die-before'
+  | 'die-after'
+  | { readonly wait: Promise<unknown> }
+  /** Fails with this, and takes no effect. */
+  | { readonly error: BackupError };
 
 /** Asked before each request (list: before each page; delete: before each key). */
 export type FaultPlan = (operation: StoreOperation, key: string) => Fault | undefined;
@@ -50,8 +69,11 @@ interface Stored {
 
 export class MemoryBucket {
   readonly #objects = new Map<string, Stored>();
+  readonly #uploads = new Map<string, PendingUpload>();
   readonly #clock: () => number;
   readonly #pageSize: number;
+  /** What `versioning` answers; deleting is the same either way. */
+  versioning: Versioning = 'off';
   #sortedKeys: string[] | null = null;
 
   constructor(options: MemoryBucketOptions = {}) {
@@ -81,6 +103,21 @@ export class MemoryBucket {
 
   remove(key: string): void {
     if (this.#objects.delete(key)) this.#sortedKeys = null;
+  }
+
+  /** As a transfer program that died in the middle of an upload in parts leaves it. */
+  beginUpload(key: string): string {
+    const uploadId = `upload-${this.#uploads.size + 1}`;
+    this.#uploads.set(uploadId, { key, uploadId, startedAt: this.#clock() });
+    return uploadId;
+  }
+
+  uploads(prefix = ''): PendingUpload[] {
+    return [...this.#uploads.values()].filter(({ key }) => key.startsWith(prefix));
+  }
+
+  abortUpload(key: string, uploadId: string): void {
+    if (this.#uploads.get(uploadId)?.key === key) this.#uploads.delete(uploadId);
   }
 
   /** All keys that begin with the prefix, by bytes. */
@@ -176,8 +213,20 @@ class Connection implements MemoryConnection {
     });
   }
 
-  async delete(keys: readonly string[], options: { signal?: AbortSignal } = {}): Promise<void> {
+  async delete(keys: readonly DeletableKey[], options: { signal?: AbortSignal } = {}): Promise<void> {
     for (const key of keys) await this.#request('delete', key, options.signal, () => this.#bucket.remove(key));
+  }
+
+  async *listUploads(prefix: string, options: { signal?: AbortSignal } = {}): AsyncGenerator<PendingUpload> {
+    yield* await this.#request('listUploads', prefix, options.signal, () => this.#bucket.uploads(prefix));
+  }
+
+  async abortUpload(key: DeletableKey, uploadId: string, options: { signal?: AbortSignal } = {}): Promise<void> {
+    await this.#request('abortUpload', key, options.signal, () => this.#bucket.abortUpload(key, uploadId));
+  }
+
+  async versioning(options: { signal?: AbortSignal } = {}): Promise<Versioning> {
+    return await this.#request('versioning', '', options.signal, () => this.#bucket.versioning);
   }
 
   #page(prefix: string, after: string | undefined): StoredObject[] {
@@ -205,7 +254,10 @@ class Connection implements MemoryConnection {
     if (fault === 'error-before') throw lostRequest();
     if (fault === 'die-before') this.#killed = true;
     if (this.#killed) throw new ConnectionKilled();
-    if (typeof fault === 'object') await fault.wait;
+    if (typeof fault === 'object') {
+      if ('error' in fault) throw fault.error;
+      await fault.wait;
+    }
     const result = effect();
     if (fault === 'die-after') this.#killed = true;
     if (this.#killed) throw new ConnectionKilled();

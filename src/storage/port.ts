@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { DeletableKey } from '../layout/deletable.ts';
 
 /** One object as a listing shows it. */
 export interface StoredObject {
@@ -45,9 +46,28 @@ export interface ObjectStore {
   put(key: string, body: Buffer, options?: { contentType?: string; signal?: AbortSignal }): Promise<void>;
   /** Server-side copy within the bucket; metadata goes along. Returns false when the source object is missing. */
   copy(fromKey: string, toKey: string, options?: { signal?: AbortSignal }): Promise<boolean>;
-  /** Deletes; missing keys are no error. Only retention and sweeping call it. */
-  delete(keys: readonly string[], options?: { signal?: AbortSignal }): Promise<void>;
+  /**
+   * Deletes; missing keys are no error. Only pruning calls it, and only its type of key is taken. When it throws, any of the keys may be
+   * deleted. Throws `ERR_DEST_AUTH` or `ERR_DEST_REFUSED` where the store does not let go of one.
+   */
+  delete(keys: readonly DeletableKey[], options?: { signal?: AbortSignal }): Promise<void>;
+  /** Multipart uploads below `prefix` that were begun and neither completed nor aborted. None where the store cannot list them. */
+  listUploads(prefix: string, options?: { signal?: AbortSignal }): AsyncIterable<PendingUpload>;
+  /** Drops the parts of a pending upload; one that is gone already is no error. */
+  abortUpload(key: DeletableKey, uploadId: string, options?: { signal?: AbortSignal }): Promise<void>;
+  /** Whether the bucket keeps what is deleted or overwritten as older versions. `unknown`: the store does not say. */
+  versioning(options?: { signal?: AbortSignal }): Promise<Versioning>;
 }
+
+export interface PendingUpload {
+  /** Full key, as in StoredObject. */
+  readonly key: string;
+  readonly uploadId: string;
+  /** Epoch milliseconds; NaN where the store does not say. */
+  readonly startedAt: number;
+}
+
+export type Versioning = 'off' | 'on' | 'unknown';
 
 /** Where and as whom a bucket is reached. Secrets are plain here: such a value lives in a worker's memory only. */
 export interface BucketAccess {

@@ -2,12 +2,22 @@ import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { PassThrough, type Readable } from 'node:stream';
 import { BackupError } from '../errors/backup-error.ts';
-import type { BucketAccess, ListOptions, ObjectHead, ObjectStore, StoredObject } from './port.ts';
+import type { DeletableKey } from '../layout/deletable.ts';
+import type {
+  BucketAccess,
+  ListOptions,
+  ObjectHead,
+  ObjectStore,
+  PendingUpload,
+  StoredObject,
+  Versioning,
+} from './port.ts';
 import { encodeKey, readBody, S3Connection, type ConnectionOptions } from './s3/connection.ts';
 import { copyObject, type CopyOptions } from './s3/copy.ts';
 import { isMissingObject, isUnsupported, S3Failure, toBackupError } from './s3/failure.ts';
 import { listPages, type Listing, type ListingDialect } from './s3/listing.ts';
-import { deleteBody, md5Of, parseDeleteErrors, type ListingPage } from './s3/xml.ts';
+import { abortUpload, listUploads } from './s3/uploads.ts';
+import { deleteBody, md5Of, parseDeleteErrors, parseFlat, type ListingPage } from './s3/xml.ts';
 
 export interface S3Options extends ConnectionOptions, CopyOptions {}
 
@@ -119,9 +129,32 @@ class S3Store implements ObjectStore {
     );
   }
 
-  async delete(keys: readonly string[], options: RequestOptions = {}): Promise<void> {
+  async delete(keys: readonly DeletableKey[], options: RequestOptions = {}): Promise<void> {
     for (let start = 0; start < keys.length; start += DELETE_BATCH) {
       await this.#run(() => this.#deleteBatch(keys.slice(start, start + DELETE_BATCH), options.signal));
+    }
+  }
+
+  async *listUploads(prefix: string, options: RequestOptions = {}): AsyncGenerator<PendingUpload> {
+    try {
+      yield* listUploads(this.#connection, prefix, options.signal);
+    } catch (error) {
+      throw toBackupError(error);
+    }
+  }
+
+  async abortUpload(key: DeletableKey, uploadId: string, options: RequestOptions = {}): Promise<void> {
+    await this.#run(() => abortUpload(this.#connection, { key, uploadId }, options.signal));
+  }
+
+  async versioning(options: RequestOptions = {}): Promise<Versioning> {
+    try {
+      const answer = await this.#connection.send({ method: 'GET', query: { versioning: '' }, ...options }, readBody);
+      // A suspended bucket keeps the versions that it has, but what is deleted from now on is gone.
+      return parseFlat(answer.toString('utf8')).get('Status') === 'Enabled' ? 'on' : 'off';
+    } catch (error) {
+      if (error instanceof S3Failure && error.status > 0 && error.status !== 503) return 'unknown';
+      throw toBackupError(error);
     }
   }
 
@@ -140,8 +173,7 @@ class S3Store implements ObjectStore {
       );
       const failed = answer.length === 0 ? [] : parseDeleteErrors(answer.toString('utf8'));
       const real = failed.find(({ code }) => code !== 'NoSuchKey');
-      if (real)
-        throw new S3Failure(real.code === 'AccessDenied' ? 403 : 500, real.code, `${failed.length} not deleted`);
+      if (real) throw deleteFailure(real.code, failed.length);
     } catch (error) {
       if (!isUnsupported(error)) throw error;
       await this.#deleteSingly(keys, signal);
@@ -196,6 +228,12 @@ class S3Store implements ObjectStore {
       throw toBackupError(error);
     }
   }
+}
+
+/** Some keys of a batch stay. What the store will not do later either is refused; anything else may pass. */
+function deleteFailure(code: string, keys: number): S3Failure {
+  const status = code === 'AccessDenied' ? 403 : /^(?:Invalid|ObjectLock|MethodNotAllowed)/.test(code) ? 400 : 500;
+  return new S3Failure(status, code, `${keys} not deleted`);
 }
 
 /** The body as a stream whose errors are ours; a body that ends early is an error, not an end. */

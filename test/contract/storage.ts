@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createHash } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
-import type { ObjectStore, StoredObject } from '../../src/storage/port.ts';
+import type { DeletableKey } from '../../src/layout/deletable.ts';
+import type { ObjectStore, PendingUpload, StoredObject } from '../../src/storage/port.ts';
 import { compareUtf8 } from '../../src/layout/order.ts';
+import { deletable } from '../storage/deletable.ts';
 
 /** What a store must be told apart by, where the field itself differs. */
 export interface StoreTraits {
@@ -14,6 +16,8 @@ export interface StoreTraits {
   readonly backslash: boolean;
   /** Listings come in the order of the keys' bytes; stores on top of a file system sort folder by folder. */
   readonly byteOrder: boolean;
+  /** Pending multipart uploads can be listed. */
+  readonly uploads: boolean;
 }
 
 export interface OpenedStore {
@@ -21,6 +25,8 @@ export interface OpenedStore {
   /** The same bucket with a key that the server does not accept, and a bucket that is not there; null where the store knows neither. */
   readonly wrongKey: ObjectStore | null;
   readonly missingBucket: ObjectStore | null;
+  /** Begins an upload in parts that nobody completes; returns its number. */
+  beginUpload(key: string): Promise<string>;
   /** Objects written with user metadata, as the transfer program writes them. */
   writeWithMetadata(key: string, body: Buffer, metadata: Record<string, string>): Promise<void>;
   close(): Promise<void>;
@@ -51,7 +57,7 @@ export function describeObjectStore(title: string, traits: StoreTraits, open: ()
       expect(await store.stream('missing/object')).toBeNull();
       expect(await store.copy('missing/object', 'missing/target')).toBe(false);
       expect(await store.head('missing/target')).toBeNull();
-      await store.delete(['missing/object', 'missing/other']);
+      await store.delete(deletable(['missing/object', 'missing/other']));
     });
 
     it('shows size, MD5 and time in HEAD and in listings alike', async () => {
@@ -103,7 +109,7 @@ export function describeObjectStore(title: string, traits: StoreTraits, open: ()
       expect(await names(store.list('pages/'))).toEqual(keys);
       expect(await names(store.list('pages/', { startAfter: 'pages/01999' }))).toEqual(keys.slice(2_000));
       expect(await names(store.list('pages/', { startAfter: 'pages/00099x' }))).toEqual(keys.slice(100));
-      await store.delete(keys);
+      await store.delete(deletable(keys));
       expect(await names(store.list('pages/'))).toEqual([]);
     }, 120_000);
 
@@ -124,7 +130,7 @@ export function describeObjectStore(title: string, traits: StoreTraits, open: ()
       expect(await names(store.list(key.slice(0, 37)))).toEqual([key]);
       expect(await store.copy(key, `${key}.copy`)).toBe(true);
       expect(await store.get(`${key}.copy`)).toEqual(body);
-      await store.delete([key, `${key}.copy`]);
+      await store.delete(deletable([key, `${key}.copy`]));
       expect(await names(store.list(key.slice(0, 37)))).toEqual([]);
     });
 
@@ -142,7 +148,7 @@ export function describeObjectStore(title: string, traits: StoreTraits, open: ()
       await store.put(other, Buffer.from('y'));
       expect(await store.get(key)).toEqual(Buffer.from('x'));
       expect(sorted(await names(store.list('control/')))).toEqual(sorted([key, other]));
-      await store.delete([key, other]);
+      await store.delete(deletable([key, other]));
       expect(await names(store.list('control/'))).toEqual([]);
     });
 
@@ -175,12 +181,38 @@ export function describeObjectStore(title: string, traits: StoreTraits, open: ()
     it('deletes what it is given and nothing else', async () => {
       const keys = Array.from({ length: 1_200 }, (_, index) => `deletes/${index}`);
       await inParallel([...keys, 'deletes-beside'], async (key) => await store.put(key, Buffer.from('x')));
-      await store.delete(keys.slice(1));
+      await store.delete(deletable(keys.slice(1)));
       expect(sorted(await names(store.list('deletes')))).toEqual(['deletes-beside', 'deletes/0']);
-      await store.delete(['deletes/0']);
+      await store.delete(deletable(['deletes/0']));
       await store.delete([]);
       expect(await names(store.list('deletes'))).toEqual(['deletes-beside']);
     }, 120_000);
+
+    it('drops uploads in parts that nobody completed', async () => {
+      const key = 'uploads/large file+1';
+      const first = await opened.beginUpload(key);
+      const second = await opened.beginUpload(key);
+      const beside = await opened.beginUpload('uploads-beside/x');
+      const pending = (await uploads(store, 'uploads/')).map((upload) => [upload.key, upload.uploadId]);
+      if (traits.uploads) {
+        expect(pending.sort()).toEqual(
+          [
+            [key, first],
+            [key, second],
+          ].sort(),
+        );
+      }
+      const [doomed, doomedBeside] = deletable([key, 'uploads-beside/x']) as [DeletableKey, DeletableKey];
+      for (const uploadId of [first, second, first]) await store.abortUpload(doomed, uploadId);
+      expect(await uploads(store, 'uploads/')).toEqual([]);
+      if (traits.uploads) expect(await uploads(store, 'uploads-beside/')).toHaveLength(1);
+      await store.abortUpload(doomedBeside, beside);
+      expect(await names(store.list('uploads'))).toEqual([]);
+    });
+
+    it('says whether it keeps versions', async () => {
+      expect(['off', 'unknown']).toContain(await store.versioning());
+    });
 
     it('serves many requests at once', async () => {
       const keys = Array.from({ length: 200 }, (_, index) => `parallel/${index}`);
@@ -212,6 +244,12 @@ export function describeObjectStore(title: string, traits: StoreTraits, open: ()
       }
     });
   });
+}
+
+async function uploads(store: ObjectStore, prefix: string): Promise<PendingUpload[]> {
+  const all: PendingUpload[] = [];
+  for await (const upload of store.listUploads(prefix)) all.push(upload);
+  return all;
 }
 
 const ODD_NAMES = [

@@ -8,6 +8,8 @@ import type {
   PointView,
   RunLedger,
 } from '../../src/backup/ledger.ts';
+import type { DataState } from '../../src/retention/of-job.ts';
+import type { RetentionPolicy } from '../../src/retention/policy.ts';
 import type { Random } from './random.ts';
 
 export interface ModelRun {
@@ -21,14 +23,24 @@ export interface ModelRun {
 
 export interface ModelPoint extends NewPoint {
   readonly uuid: string;
-  state: 'kept';
-  holds: number;
+  state: 'kept' | 'marked' | 'deleting' | 'pruned';
+  /** Who uses it. */
+  holds: string[];
+  pinned: boolean;
+}
+
+/** A maintenance run: it owns the job while its token is the last one. */
+export interface ModelPrune {
+  readonly token: number;
+  over: boolean;
 }
 
 interface Tables {
   generation: number;
   frozen: boolean;
   token: number;
+  policy: RetentionPolicy;
+  dataState: DataState;
   runs: ModelRun[];
   points: ModelPoint[];
 }
@@ -36,7 +48,17 @@ interface Tables {
 /** What the real database keeps of one job, in memory; may be lost, or replaced by an older copy of itself. */
 export class ModelDatabase {
   readonly random: Random;
-  tables: Tables = { generation: 0, frozen: false, token: 0, runs: [], points: [] };
+  tables: Tables = {
+    generation: 0,
+    frozen: false,
+    token: 0,
+    policy: { mode: 'none' },
+    dataState: 'kept',
+    runs: [],
+    points: [],
+  };
+  /** The prune that owns the job, if one does. */
+  prune: ModelPrune | null = null;
 
   constructor(random: Random) {
     this.random = random;
@@ -44,6 +66,35 @@ export class ModelDatabase {
 
   snapshot(): Tables {
     return structuredClone(this.tables);
+  }
+
+  /** Points that are not pruned. */
+  get live(): ModelPoint[] {
+    return this.tables.points.filter(({ state }) => state !== 'pruned');
+  }
+
+  /** Points that must be whole: nothing of them may ever be deleted before they are confirmed. */
+  get safe(): ModelPoint[] {
+    return this.tables.points.filter(({ state }) => state === 'kept' || state === 'marked');
+  }
+
+  /** A maintenance run takes the job, from whoever had it. */
+  beginPrune(): ModelPrune {
+    this.tables.token += 1;
+    this.prune = { token: this.tables.token, over: false };
+    return this.prune;
+  }
+
+  /** False: it is not kept any more. */
+  hold(uuid: string, holder: string): boolean {
+    const point = this.tables.points.find((candidate) => candidate.uuid === uuid && candidate.state === 'kept');
+    point?.holds.push(holder);
+    return point !== undefined;
+  }
+
+  /** Given back, or run out because nobody renewed it. */
+  release(holder: string): void {
+    for (const point of this.tables.points) point.holds = point.holds.filter((one) => one !== holder);
   }
 
   run(uuid: string): ModelRun | undefined {
@@ -73,7 +124,7 @@ export class ModelDatabase {
 
   addPoint(point: NewPoint): boolean {
     if (this.tables.points.some(({ run }) => run === point.run)) return false;
-    this.tables.points.push({ ...point, uuid: this.random.uuid(), state: 'kept', holds: 0 });
+    this.tables.points.push({ ...point, uuid: this.random.uuid(), state: 'kept', holds: [], pinned: false });
     return true;
   }
 }
@@ -105,35 +156,23 @@ export class ModelLedger implements RunLedger {
   }
 
   async view(runs: readonly string[]): Promise<DatabaseView> {
-    return await this.#call(() => {
-      const { points } = this.#database.tables;
-      const rows = runs.flatMap((uuid) => this.#database.run(uuid) ?? []);
-      return {
-        runs: new Map(
-          rows.map((row) => [
-            row.uuid,
-            {
-              run: row.uuid,
-              claim: row.claim,
-              terminal: this.#database.isTerminal(row),
-              hadPoint: points.some(({ run }) => run === row.uuid),
-            },
-          ]),
-        ),
-        points: points.map(viewOf),
-      };
-    });
+    return await this.#call(() => viewOfDatabase(this.#database, runs));
   }
 
   async takeHolds(): Promise<HeldPoints> {
     return await this.#call(() => {
-      const newest = [...this.#database.tables.points].sort((a, b) => b.generation - a.generation);
+      this.#database.release(this.#run.uuid);
+      const kept = this.#database.tables.points.filter(({ state }) => state === 'kept');
+      const newest = kept.sort((a, b) => b.generation - a.generation);
       const complete = newest.find((point) => point.complete);
+      for (const point of [newest[0], complete]) if (point) this.#database.hold(point.uuid, this.#run.uuid);
       return { base: newest[0] ? viewOf(newest[0]) : null, reference: complete ? viewOf(complete) : null };
     });
   }
 
-  async releaseHolds(): Promise<void> {}
+  async releaseHolds(): Promise<void> {
+    if (this.#run.token === this.#token) this.#database.release(this.#run.uuid);
+  }
 
   async adopt(point: NewPoint): Promise<'adopted' | 'known' | 'lost'> {
     return await this.#call(() => {
@@ -151,6 +190,7 @@ export class ModelLedger implements RunLedger {
       this.#run.status = request.status;
       this.#database.addPoint(point);
       this.#database.tables.frozen ||= request.freeze !== null;
+      this.#database.release(this.#run.uuid);
       return 'committed';
     });
   }
@@ -182,5 +222,25 @@ export class ModelLedger implements RunLedger {
 }
 
 export function viewOf(point: ModelPoint): PointView {
-  return { ...point, point: point.uuid };
+  const { uuid, run, claim, generation, state, complete, manifestKey, manifestSha256 } = point;
+  if (state === 'pruned') throw new RangeError('a pruned point is not shown');
+  return { point: uuid, run, claim, generation, state, complete, manifestKey, manifestSha256 };
+}
+
+export function viewOfDatabase(database: ModelDatabase, runs: readonly string[]): DatabaseView {
+  const rows = runs.flatMap((uuid) => database.run(uuid) ?? []);
+  return {
+    runs: new Map(
+      rows.map((row) => [
+        row.uuid,
+        {
+          run: row.uuid,
+          claim: row.claim,
+          terminal: database.isTerminal(row),
+          hadPoint: database.tables.points.some(({ run }) => run === row.uuid),
+        },
+      ]),
+    ),
+    points: database.live.map(viewOf),
+  };
 }

@@ -1,20 +1,26 @@
 import { BackupError } from '../../src/errors/backup-error.ts';
+import type { DeletableKey } from '../../src/layout/deletable.ts';
 import { ConnectionKilled, MemoryBucket, type FaultPlan, type StoreOperation } from '../../src/storage/memory.ts';
-import type { ListOptions, ObjectStore, StoredObject } from '../../src/storage/port.ts';
+import type { ListOptions, ObjectStore, PendingUpload, StoredObject, Versioning } from '../../src/storage/port.ts';
 
 /** A bucket that model processes connect to, each with faults of its own. */
 export interface ModelBucket {
   connect(faults?: FaultPlan): ObjectStore;
+  /** As a process that died in the middle of an upload in parts leaves it; null where nobody can make one by hand. */
+  readonly beginUpload: ((key: string) => void) | null;
 }
 
 export function memoryModelBucket(): ModelBucket {
   const bucket = new MemoryBucket({ pageSize: 5 });
-  return { connect: (faults) => bucket.connect(faults) };
+  return { connect: (faults) => bucket.connect(faults), beginUpload: (key) => void bucket.beginUpload(key) };
 }
 
 /** A bucket on a real server; faults are made around the requests. */
 export function realModelBucket(open: () => ObjectStore): ModelBucket {
-  return { connect: (faults) => (faults === undefined ? open() : new FaultyStore(open(), faults)) };
+  return {
+    connect: (faults) => (faults === undefined ? open() : new FaultyStore(open(), faults)),
+    beginUpload: null,
+  };
 }
 
 class FaultyStore implements ObjectStore {
@@ -64,13 +70,33 @@ class FaultyStore implements ObjectStore {
     await this.#request('delete', args[0][0] ?? '', () => this.#store.delete(...args));
   }
 
+  async *listUploads(prefix: string, options?: { signal?: AbortSignal }): AsyncGenerator<PendingUpload> {
+    const uploads = await this.#request('listUploads', prefix, async () => {
+      const all: PendingUpload[] = [];
+      for await (const upload of this.#store.listUploads(prefix, options)) all.push(upload);
+      return all;
+    });
+    yield* uploads;
+  }
+
+  async abortUpload(key: DeletableKey, uploadId: string, options?: { signal?: AbortSignal }): Promise<void> {
+    await this.#request('abortUpload', key, () => this.#store.abortUpload(key, uploadId, options));
+  }
+
+  async versioning(options?: { signal?: AbortSignal }): Promise<Versioning> {
+    return await this.#request('versioning', '', () => this.#store.versioning(options));
+  }
+
   async #request<T>(operation: StoreOperation, key: string, effect: () => Promise<T>): Promise<T> {
     if (this.#killed) throw new ConnectionKilled();
     const fault = this.#faults(operation, key);
     if (fault === 'error-before') throw new BackupError('ERR_S3_PREFLIGHT_NETWORK');
     if (fault === 'die-before') this.#killed = true;
     if (this.#killed) throw new ConnectionKilled();
-    if (typeof fault === 'object') await fault.wait;
+    if (typeof fault === 'object') {
+      if ('error' in fault) throw fault.error;
+      await fault.wait;
+    }
     const result = await effect();
     if (fault === 'die-after') this.#killed = true;
     if (this.#killed) throw new ConnectionKilled();

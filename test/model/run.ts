@@ -12,13 +12,14 @@ const { values } = parseArgs({
 
 /** `npm run model -- --histories N --seed S [--steps K]`: N histories from seed S on, on the in-process store. */
 const [count, first, steps] = [Number(values.histories), Number(values.seed), Number(values.steps)];
-const totals = { points: 0, claims: 0 };
+const totals = { points: 0, claims: 0, pruned: 0 };
 const troubles: Record<string, number> = {};
 for (let seed = first; seed < first + count; seed += 1) {
   try {
     const report = await playHistory({ seed, bucket: memoryModelBucket(), prefix: 'p/', steps });
     totals.points += report.points;
     totals.claims += report.claims;
+    totals.pruned += report.pruned;
     for (const [kind, times] of Object.entries(report.troubles)) troubles[kind] = (troubles[kind] ?? 0) + times;
   } catch (error) {
     console.error(`seed ${seed}:`, error);

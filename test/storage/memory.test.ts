@@ -4,13 +4,14 @@ import { describeObjectStore } from '../contract/storage.ts';
 
 describeObjectStore(
   'in memory',
-  { controlCharacters: true, emptySegments: true, backslash: true, byteOrder: true },
+  { controlCharacters: true, emptySegments: true, backslash: true, byteOrder: true, uploads: true },
   async () => {
     const bucket = new MemoryBucket();
     return {
       store: bucket.connect(),
       wrongKey: null,
       missingBucket: null,
+      beginUpload: async (key) => bucket.beginUpload(key),
       writeWithMetadata: async (key, body, metadata) => bucket.write(key, body, metadata),
       close: async () => {},
     };

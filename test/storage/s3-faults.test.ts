@@ -7,6 +7,7 @@ import type { BucketAccess, ObjectStore } from '../../src/storage/port.ts';
 import { ensureBucket, openS3Store, type S3Options } from '../../src/storage/s3.ts';
 import { startFaultProxy, type FaultProxy, type ProxyFault } from '../servers/fault-proxy.ts';
 import { startRcloneS3, type S3Server } from '../servers/rclone-serve.ts';
+import { deletable } from './deletable.ts';
 
 type Plan = (request: { method: string; path: string }, before: number) => ProxyFault | undefined;
 
@@ -183,7 +184,7 @@ describe('S3 client on a bad line', () => {
     );
     await store.put('one', Buffer.from('1'));
     await store.put('two', Buffer.from('2'));
-    await store.delete(['one', 'two', 'three']);
+    await store.delete(deletable(['one', 'two', 'three']));
     expect(await store.get('one')).toBeNull();
     expect(await store.get('two')).toBeNull();
   });
@@ -191,7 +192,7 @@ describe('S3 client on a bad line', () => {
   it('reports objects that a multi-object delete could not delete', async () => {
     const body = '<DeleteResult><Error><Key>a</Key><Code>AccessDenied</Code></Error></DeleteResult>';
     const store = await through(() => ({ status: 200, body }));
-    await expect(store.delete(['a', 'b'])).rejects.toMatchObject({ code: 'ERR_DEST_AUTH' });
+    await expect(store.delete(deletable(['a', 'b']))).rejects.toMatchObject({ code: 'ERR_DEST_AUTH' });
   });
 
   it('takes a copy that failed after its status line for a failure', async () => {

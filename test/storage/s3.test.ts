@@ -3,6 +3,8 @@ import { execa } from 'execa';
 import { createHash } from 'node:crypto';
 import { toolPath } from '../../src/engines/tools.ts';
 import type { BucketAccess } from '../../src/storage/port.ts';
+import { readBody, S3Connection } from '../../src/storage/s3/connection.ts';
+import { parseFlat } from '../../src/storage/s3/xml.ts';
 import { ensureBucket, openS3Store } from '../../src/storage/s3.ts';
 import { describeObjectStore, type OpenedStore, type StoreTraits } from '../contract/storage.ts';
 import { startRcloneS3, type S3Server } from '../servers/rclone-serve.ts';
@@ -27,6 +29,15 @@ async function writeByRclone(access: BucketAccess, key: string, body: Buffer, me
   });
 }
 
+async function beginUpload(access: BucketAccess, key: string): Promise<string> {
+  const connection = new S3Connection(access);
+  const answer = await connection.send({ method: 'POST', key, query: { uploads: '' } }, readBody);
+  const uploadId = parseFlat(answer.toString()).get('UploadId') ?? '';
+  const body = Buffer.from('one part');
+  await connection.send({ method: 'PUT', key, query: { partNumber: '1', uploadId }, body }, readBody);
+  return uploadId;
+}
+
 async function open(start: () => Promise<S3Server>): Promise<OpenedStore> {
   const server = await start();
   const access = server.access('contract');
@@ -36,16 +47,23 @@ async function open(start: () => Promise<S3Server>): Promise<OpenedStore> {
     store: openS3Store(access),
     wrongKey: openS3Store({ ...access, secretKey: 'not-the-secret-key' }),
     missingBucket: openS3Store(server.access('no-such-bucket')),
+    beginUpload: async (key) => await beginUpload(access, key),
     writeWithMetadata: async (key, body, metadata) => await writeByRclone(access, key, body, metadata),
     close: server.stop,
   };
 }
 
-const onFileSystem: StoreTraits = { controlCharacters: true, emptySegments: false, backslash: true, byteOrder: false };
+const onFileSystem: StoreTraits = {
+  controlCharacters: true,
+  emptySegments: false,
+  backslash: true,
+  byteOrder: false,
+  uploads: false,
+};
 describeObjectStore('rclone serve s3', onFileSystem, async () => await open(startRcloneS3));
 describeObjectStore(
   'SeaweedFS',
-  { controlCharacters: true, emptySegments: false, backslash: false, byteOrder: false },
+  { controlCharacters: true, emptySegments: false, backslash: false, byteOrder: false, uploads: true },
   async () => await open(startSeaweedFs),
 );
 

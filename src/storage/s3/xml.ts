@@ -93,6 +93,43 @@ export function parseDeleteErrors(xml: string): { key: string; code: string }[] 
   return errors;
 }
 
+export interface UploadsPage {
+  readonly uploads: { readonly key: string; readonly uploadId: string; readonly startedAt: number }[];
+  /** Where the next page begins, or null. */
+  readonly next: { readonly key: string; readonly uploadId: string } | null;
+}
+
+/** Reads an answer of ListMultipartUploads. @throws S3Failure when it is not one. */
+export function parseUploads(xml: string): UploadsPage {
+  const single = new Map<string, string>();
+  const raw: { key: string; uploadId: string; initiated: string }[] = [];
+  let upload = { key: '', uploadId: '', initiated: '' };
+  walk(xml, 'ListMultipartUploadsResult', {
+    open(name, parent) {
+      if (name === 'Upload' && parent === '') raw.push((upload = { key: '', uploadId: '', initiated: '' }));
+    },
+    close(name, parent, text) {
+      if (parent === 'Upload') {
+        if (name === 'Key') upload.key = text;
+        else if (name === 'UploadId') upload.uploadId = text;
+        else if (name === 'Initiated') upload.initiated = text;
+      } else if (parent === '') single.set(name, text);
+    },
+  });
+  const decode = single.get('EncodingType') === 'url' ? decodeListed : (text: string): string => text;
+  const more = single.get('IsTruncated') === 'true';
+  return {
+    uploads: raw.map(({ key, uploadId, initiated }) => ({
+      key: decode(key),
+      uploadId,
+      startedAt: Date.parse(initiated),
+    })),
+    next: more
+      ? { key: decode(single.get('NextKeyMarker') ?? ''), uploadId: single.get('NextUploadIdMarker') ?? '' }
+      : null,
+  };
+}
+
 /**
  * Text of the elements directly below the root, whose name differs among servers. A copy may fail after the status line said 200: then
  * the root is `Error`, which is thrown.
