@@ -2,22 +2,15 @@ import { isBackupError } from '../errors/backup-error.ts';
 import type { ErrorCode } from '../errors/catalogue.ts';
 import type { BackupEngine } from '../engines/port.ts';
 import { isUnchanged, sameTime, type ListedFile } from '../layout/compare.ts';
-import { claimFolder, manifestKey, parseKey } from '../layout/keys.ts';
+import { manifestKey } from '../layout/keys.ts';
 import { compareUtf8 } from '../layout/order.ts';
 import type { Entry, Manifest } from '../layout/types.ts';
 import { inOrder } from '../restore/in-order.ts';
-import type { ObjectHead, StoredObject } from '../storage/port.ts';
+import type { ObjectHead } from '../storage/port.ts';
 import { PathCursor } from './arrivals.ts';
+import { ClaimGroup, folderOf } from './claim-group.ts';
 import { openManifest, type PointSource } from './point-reader.ts';
-import {
-  judgeHead,
-  judgeSeen,
-  KIND_OF,
-  ProofTally,
-  type ObjectVerdict,
-  type ProofOutcome,
-  type SeenObject,
-} from './proof.ts';
+import { judgeHead, judgeSeen, KIND_OF, ProofTally, type ObjectVerdict, type ProofOutcome } from './proof.ts';
 import { missingChunks, readChunkEntries, sampleEntries, type BrokenChunk, type RandomSource } from './sample.ts';
 import { sortExternally } from './sorted-listing.ts';
 import { listSource } from './source-listing.ts';
@@ -127,7 +120,7 @@ export class Validation {
       this.#request.space,
     );
     const pool = new TaskPool(HEADS_AT_ONCE);
-    let group: Group | null = null;
+    let group: ClaimGroup | null = null;
     try {
       for await (const entry of needed) {
         this.#request.signal.throwIfAborted();
@@ -177,8 +170,8 @@ export class Validation {
     }
   }
 
-  async #openGroup(folder: string, count: number): Promise<Group> {
-    if (count <= FEW_OBJECTS) return new Group(folder, null, false);
+  async #openGroup(folder: string, count: number): Promise<ClaimGroup> {
+    if (count <= FEW_OBJECTS) return new ClaimGroup(folder, null, false);
     const listed = await sortExternally(
       this.#request.points.bucket.list(folder),
       (a, b) => compareUtf8(a.key, b.key),
@@ -193,7 +186,7 @@ export class Validation {
     const head = first === null ? null : await this.#headOf(first);
     // A listing does not say that an ETag is none because of a key service; the head does.
     const reliable = first === null || head === null || head.md5 !== null;
-    return new Group(folder, listed, reliable);
+    return new ClaimGroup(folder, listed, reliable);
   }
 
   #tell(entry: Entry, verdict: ObjectVerdict): void {
@@ -292,40 +285,4 @@ export class Validation {
   #isSameDate(file: ListedFile, entry: Entry): boolean {
     return sameTime(file.mtime, entry.mtime) && Date.parse(entry.mtime) < this.#request.begunAt - TIME_GRAIN_MS;
   }
-}
-
-/** The objects of one claim folder, asked for in the order of their keys; `objects` null: it was not listed. */
-class Group {
-  readonly folder: string;
-  readonly objects: AsyncIterator<StoredObject> | null;
-  readonly #reliable: boolean;
-  #next: IteratorResult<StoredObject> | null = null;
-
-  /** @param reliable the listing's MD5s are some */
-  constructor(folder: string, objects: AsyncIterable<StoredObject> | null, reliable: boolean) {
-    this.folder = folder;
-    this.objects = objects?.[Symbol.asyncIterator]() ?? null;
-    this.#reliable = reliable;
-  }
-
-  /** Several entries may ask for the same object. */
-  async at(key: string): Promise<SeenObject | null> {
-    if (this.objects === null) return null;
-    this.#next ??= await this.objects.next();
-    while (this.#next.done !== true && compareUtf8(this.#next.value.key, key) < 0)
-      this.#next = await this.objects.next();
-    if (this.#next.done === true || this.#next.value.key !== key) return null;
-    const { size, md5 } = this.#next.value;
-    return { size, md5: this.#reliable ? md5 : null };
-  }
-
-  async close(): Promise<void> {
-    await this.objects?.return?.();
-  }
-}
-
-/** The folder of the claim that stored an entry. */
-function folderOf({ key }: Entry): string {
-  const parsed = parseKey(key);
-  return parsed?.kind === 'file' || parsed?.kind === 'archive' ? claimFolder(parsed.run, parsed.claim) : '';
 }

@@ -3,7 +3,7 @@ import type { PointSource } from '../backup/point-reader.ts';
 import type { ProofFile, ProofTally } from '../backup/proof.ts';
 import type { Transaction } from '../database/connect.ts';
 import { recordRunFiles } from '../database/run_files.ts';
-import { findKeptPoint } from '../database/restore-points.ts';
+import type { findKeptPoint } from '../database/restore-points.ts';
 import { readWorkerJob } from '../database/worker-jobs.ts';
 import { BackupError } from '../errors/backup-error.ts';
 import type { BackupEngine } from '../engines/port.ts';
