@@ -38,8 +38,9 @@ async function requestPage(
     const xml = await connection.send({ method: 'GET', query, signal }, readBody);
     return parseUploads(xml.toString('utf8'));
   } catch (error) {
-    // A server that ignores the parameter answers with an ordinary listing.
-    const isAnotherAnswer = error instanceof S3Failure && error.code === 'MalformedAnswer';
+    // A server that ignores the parameter answers with an ordinary listing; rclone's says so where no upload was ever begun.
+    const isAnotherAnswer =
+      error instanceof S3Failure && (error.code === 'MalformedAnswer' || error.code === 'NoSuchUpload');
     if (from === null && (isUnsupported(error) || isAnotherAnswer)) return null;
     throw error;
   }
