@@ -157,7 +157,7 @@ class History {
     await this.#check();
     await this.#restoreNewest(run);
     const { tables } = this.#database;
-    for (const { uuid } of tables.points) this.#database.release(uuid);
+    for (const point of tables.points) point.holds = [];
     tables.frozen = false;
     await this.#calmPrune();
     await this.#check();
@@ -173,6 +173,9 @@ class History {
     if (this.#random.chance(0.4)) tables.frozen = false;
     if (this.#random.chance(0.2)) tables.dataState = tables.dataState === 'kept' ? 'grace' : 'kept';
     for (const point of tables.points) if (this.#random.chance(0.06)) point.pinned = !point.pinned;
+    // Holds that a sleeper took late run out by themselves.
+    const expired = tables.runs.filter((run) => this.#database.isTerminal(run) && this.#random.chance(0.5));
+    for (const { uuid } of expired) this.#database.release(uuid);
   }
 
   /** Customers write to their bucket: below the prefix, and into our folders. */
@@ -279,7 +282,8 @@ class History {
       this.#count('data_deleted');
       return;
     }
-    throw new ModelViolation('the data is not deleted');
+    const left = (await this.#keys()).filter((key) => !this.#foreign.keys.has(key));
+    throw new ModelViolation(`the data is not deleted: ${left.slice(0, 5).join(', ')}`);
   }
 
   #count(what: string): void {
