@@ -3,9 +3,16 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Dialect } from '../../src/database/connect.ts';
+import { v7 } from 'uuid';
+import { claimRuns } from '../../src/database/claims.ts';
+import { BackupError } from '../../src/errors/backup-error.ts';
+import { createLog } from '../../src/log.ts';
 import type { RunView } from '../../src/protocol/run.ts';
-import { startWorld, type World } from './world.ts';
+import { ActiveRun } from '../../src/worker/active-run.ts';
+import { parseConfig } from '../../src/worker/config.ts';
+import { executeRun } from '../../src/worker/execute.ts';
+import { openServices } from '../../src/worker/open.ts';
+import { KEY, startWorld, type World } from './world.ts';
 
 const MINUTE = 60_000;
 
@@ -26,10 +33,39 @@ async function codesOf(world: World, runId: string): Promise<string[]> {
   return (await world.client.runs.events(runId, { sinceId: 0, limit: 1000 })).map((event) => event.message_id);
 }
 
-describe.each<Dialect>(['sqlite', 'mysql'])('proofs by a worker process on %s', (dialect) => {
+/** Claims the one run that is queued and carries it out in this process; `stop`: it is asked to stop before it begins. */
+async function executeHere(world: World, stop?: BackupError): Promise<void> {
+  const { settings } = world.test;
+  if (settings.driver !== 'mysql') throw new Error('written for MariaDB');
+  const { host, port, database, username, password } = settings;
+  const services = await openServices(
+    parseConfig({
+      database: { host, port, database, username, password },
+      rclone: { run_dir: world.runFolder },
+      installation: { name: 'integration' },
+      egress: { allow: ['127.0.0.1'] },
+      logging: { level: 'error' },
+    }),
+    { environment: { CLOUD_BACKUP_ENCRYPTION_KEY: KEY }, log: createLog({ level: 'error', silent: true }) },
+  );
+  try {
+    const [run, ...more] = await claimRuns(services.database, {
+      worker: { uuid: v7(), hostname: 'here', maxConcurrent: 2 },
+      ...{ limits: { global: null, perClient: null }, leaseMs: MINUTE, slots: 2 },
+    });
+    if (run === undefined || more.length > 0) throw new Error('not one run is queued');
+    const active = new ActiveRun(services.database, run, MINUTE);
+    if (stop !== undefined) active.stop(stop);
+    await executeRun(services, active, { pid: process.pid, started: 'here' });
+  } finally {
+    await services.close();
+  }
+}
+
+describe('proofs by a worker', () => {
   let world: World;
   beforeAll(async () => {
-    world = await startWorld(dialect);
+    world = await startWorld('mysql');
   }, 2 * MINUTE);
   afterEach(async () => {
     for (const worker of world.workers()) worker.kill('SIGTERM');
@@ -131,6 +167,58 @@ describe.each<Dialect>(['sqlite', 'mysql'])('proofs by a worker process on %s', 
       expect(await codesOf(world, validation.run_id)).toEqual(
         expect.arrayContaining(['VALIDATION_COMPARED', 'VALIDATION_SOURCE_SKIPPED', 'VALIDATION_SUCCESS']),
       );
+    },
+    2 * MINUTE,
+  );
+
+  it(
+    'a validation gives way to a backup and says so; a restore test that cannot begin has its record',
+    async () => {
+      const worker = await world.startWorker();
+      world.writeFiles('source', { 'way/a.txt': 'a' });
+      const job = await world.createJob({
+        name: 'way',
+        source_path: 'way',
+        validation_every_days: 7,
+        drill_every_days: 7,
+      });
+      expect((await world.backUp(job)).status).toBe('success');
+      worker.kill('SIGTERM');
+      await worker.ended();
+
+      const { runId } = await world.client.proofs.startValidation(job);
+      await executeHere(world, new BackupError('ERR_YIELDED'));
+      expect(await world.client.runs.get(runId)).toMatchObject({
+        status: 'cancelled',
+        problem: { code: 'ERR_YIELDED' },
+      });
+      expect(await codesOf(world, runId)).toEqual(
+        expect.arrayContaining(['VALIDATION_QUEUED', 'VALIDATION_COMPARED', 'YIELDED']),
+      );
+      const state = await world.client.proofs.state(job);
+      expect(state).toMatchObject({ validation_last_status: null, validation_last_at: null });
+      expect(state.validation_next_at_epoch_ms).toBeLessThan(Date.now() + 2 * 60 * MINUTE);
+      await world.client.runs.start(job);
+
+      await world.database.knex('s3_cloudbackup_runs').where({ kind: 'backup', status: 'queued' }).delete();
+      const drill = await world.client.proofs.startDrill(job);
+      const keys = await world.database.knex('s3_user_access_keys').select('id', 'secret_key');
+      await world.database.knex('s3_user_access_keys').update({ secret_key: 'damaged' });
+      await executeHere(world);
+      for (const { id, secret_key } of keys as { id: number; secret_key: string }[])
+        await world.database.knex('s3_user_access_keys').where({ id }).update({ secret_key });
+      expect(await world.client.runs.get(drill.runId)).toMatchObject({ status: 'failed' });
+      expect((await world.client.proofs.drills({ jobId: job })).rows).toMatchObject([
+        { status: 'failed', files: 0, point_id: null, run_id: drill.runId },
+      ]);
+      expect(await world.client.proofs.state(job)).toMatchObject({ drill_last_status: 'failed' });
+      const [point] = (await world.database
+        .knex('s3_cloudbackup_restore_points')
+        .select('holds')
+        .orderBy('id', 'desc')) as {
+        holds: number;
+      }[];
+      expect(point?.holds).toBe(0);
     },
     2 * MINUTE,
   );
