@@ -6,7 +6,7 @@ import type { MacKeys } from '../../src/layout/mac.ts';
 import { manifestBytes } from '../../src/layout/manifest.ts';
 import { compareUtf8 } from '../../src/layout/order.ts';
 import type { ChunkRef, Entry } from '../../src/layout/types.ts';
-import { MemoryBucket } from '../../src/storage/memory.ts';
+import type { MemoryBucket } from '../../src/storage/memory.ts';
 import { CLAIM, entryOf, JOB, KEYS, RUN } from '../layout/samples.ts';
 
 export const PREFIX = 'backups/';
