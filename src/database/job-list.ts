@@ -7,6 +7,7 @@ export async function* allJobUuids(database: Database): AsyncGenerator<string> {
       .knex('s3_cloudbackup_jobs')
       .where('id', '>', after)
       .where('engine', 'sync')
+      .whereNot('data_state', 'gone')
       .orderBy('id')
       .limit(500)
       .select('id', 'uuid')) as { id: number; uuid: string }[];
