@@ -80,7 +80,7 @@ export function timelineOf(
   return {
     height: HEIGHT,
     axis: AXIS,
-    barWidth: marks.length > 120 ? 3 : marks.length > 40 ? 5 : 8,
+    barWidth: marks.length > 120 ? 3 : marks.length > 24 ? 5 : 8,
     ticks: place.ticks,
     marks: marks.reverse(),
     summary: summaryOf(points, oldest.point, timezone),
@@ -114,7 +114,7 @@ const steps: readonly (readonly [ms: number, label: string])[] = [
   [10 * 365.25 * DAY, '10 years'],
 ];
 /** The narrowest distance of two labels, in percent. */
-const LABEL_ROOM = 13;
+const LABEL_ROOM = 19;
 
 function scaleOf(ages: readonly number[]): Scale {
   const span = Math.max(MINUTE, ages.at(-1) ?? 0);
