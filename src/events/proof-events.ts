@@ -34,7 +34,9 @@ export const proofEvents = {
     (p, show) =>
       [
         `Compared with the source: ${show.count(p.by_checksum)} the same by checksum`,
-        ...(p.by_size > 0 ? [`${show.count(p.by_size)} the same in size and date`] : []),
+        ...(p.by_size > 0
+          ? [`${show.count(p.by_size)} the same in size and date, of which no checksum is told there`]
+          : []),
         `${show.count(p.changed_since)} changed there since the backup`,
         ...(p.unread > 0 ? [`${show.count(p.unread)} in folders that could not be listed`] : []),
       ].join(', ') + '.',

@@ -173,7 +173,7 @@ function endEventsOf(validation: Validation, { stopped, withSource }: End): RunE
         unread: source.unread,
       }),
     );
-  const unverified = tally.count('size_only') + source.bySize;
+  const unverified = tally.count('size_only');
   if (unverified > 0) events.push(event('VALIDATION_UNVERIFIED', { files: unverified }));
   events.push(...damageEvents(tally));
   if (stopped !== null) return [...events, event(stopped === 'ERR_YIELDED' ? 'YIELDED' : 'VALIDATION_CANCELLED')];

@@ -116,6 +116,41 @@ describe('a customer in the portal', () => {
   );
 
   it(
+    'has it checked: a validation and a restore test by hand, their results with dates, and a plan for more',
+    async () => {
+      const { page, context, complaints } = await visitor('ada');
+      for (const [kind, button] of [
+        ['validation', 'Validate now'],
+        ['drill', 'Test restore now'],
+      ] as const) {
+        await page.goto(`${demo.address}/jobs/${made.job}`);
+        expect(await page.textContent(`[data-proof="${kind}"]`)).toContain('Not done yet');
+        await page.click(`text=${button}`);
+        await page.waitForURL(/\/runs\/[0-9a-f-]{36}$/);
+        await page.waitForSelector('#live .says:has-text("complete")', { timeout: MINUTE });
+      }
+      await page.goto(`${demo.address}/jobs/${made.job}`);
+      // A source by SFTP tells no checksums: that is said, and not called verified.
+      expect(await page.textContent('[data-proof="validation"]')).toContain('not all compared by content');
+      expect(await page.textContent('[data-proof="drill"]')).toContain('Passed');
+      expect(await page.locator('#proofs tbody tr').count()).toBe(1);
+
+      await page.click('#proofs >> text=Change');
+      await page.check('input[name="validation_mode"]');
+      await page.selectOption('#f-drill_every_days', '7');
+      await page.click('text=Save changes');
+      await page.waitForURL(/\/jobs\/[0-9a-f-]{36}$/);
+      expect(await page.textContent('[data-proof="validation"]')).toContain('All files after each backup');
+      expect(await page.textContent('[data-proof="drill"]')).toContain('Every week');
+      await page.setViewportSize({ width: 390, height: 800 });
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(390);
+      expect(complaints).toEqual([]);
+      await context.close();
+    },
+    2 * MINUTE,
+  );
+
+  it(
     'restores the point to another prefix',
     async () => {
       const { page, context, complaints } = await visitor('ada');

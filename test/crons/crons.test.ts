@@ -94,6 +94,13 @@ describeOnBoth('the crons', (current) => {
       { job_id: other.id, status: 'cancelled', error_code: 'SERVICE_SUSPENDED' },
     ]);
 
+    await database
+      .knex('s3_cloudbackup_jobs')
+      .where({ id: job.id })
+      .update({ drill_every_days: 7, drill_next_at: due });
+    const proofs = await cron('proofs', test, '--verbose');
+    expect(JSON.parse(proofs.stdout)).toEqual({ validations: 0, drills: 0, putOff: 1, overdue: 0, failed: 0 });
+
     await database.knex('s3_cloudbackup_jobs').where({ id: job.id }).update({ good_by: due });
     mail.answer = '451 later';
     const refused = await cron('notify', test);

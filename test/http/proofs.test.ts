@@ -215,6 +215,19 @@ describe('the report of a run’s files', () => {
   });
 });
 
+describe('the page of a backup', () => {
+  it('shows how its validation ended and what it found', async () => {
+    const { run } = await makePoint(portal, await makeJob(portal));
+    const runs = portal.database.knex('s3_cloudbackup_runs').where('uuid', run);
+    await runs.update({ validation_status: 'failed', validation_log_excerpt: 'a <b>.txt: its object is gone' });
+    const { text } = await ada().page(`/runs/${run}`);
+    expect(text).toContain('Differences');
+    expect(text).toContain('a &lt;b&gt;.txt: its object is gone');
+    const progress = await ada().get('cloudbackup_progress', { run_id: run });
+    expect(progress.body).toMatchObject({ progress: { validation_status: 'failed' } });
+  });
+});
+
 describe('a run that failed because its source was empty', () => {
   it('offers to run anyway once', async () => {
     const job = await makeJob(portal);

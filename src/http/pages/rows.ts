@@ -30,7 +30,8 @@ export function runRow(run: Omit<RunView, 'point'>): RunRow {
     kind: runKindText(run),
     at: run.started_at_epoch_ms ?? run.created_at_epoch_ms,
     files: moved ? run.objects_transferred : null,
-    bytes: moved ? run.bytes_transferred : null,
+    // What was only compared or read back was not copied anywhere.
+    bytes: moved && run.kind !== 'validation' && run.kind !== 'drill' ? run.bytes_transferred : null,
     durationMs: run.duration_ms,
     startedAt: run.finished_at_epoch_ms === null ? run.started_at_epoch_ms : null,
     problem: run.status === 'success' ? null : (run.problem?.what ?? null),

@@ -28,6 +28,7 @@ export const runPage = page({
     const { run, progress, events } = await readRun(client, runId);
     const model = {
       files: progress.terminal ? await runFilesModel(client, runId, query) : null,
+      validationLog: await validationLog(client, run, progress),
       ...runModel(run, progress, events, { now: request.now, all: query.events === 'all' }),
       here: `/runs/${runId}`,
     };
@@ -43,6 +44,12 @@ async function readRun(
   const [run, progress] = await Promise.all([client.runs.get(runId), client.runs.progress(runId)]);
   const sinceId = Math.max(0, progress.last_event_id - READ_EVENTS);
   return { run, progress, events: await client.runs.events(runId, { sinceId, limit: READ_EVENTS }) };
+}
+
+/** What the validation of a backup found, in a few lines; the validation's own page has its report. */
+async function validationLog(client: ClientServices, run: RunView, progress: ProgressView): Promise<string | null> {
+  if (run.kind !== 'backup' || !progress.terminal || progress.validation_status === 'not_run') return null;
+  return (await client.proofs.validationOf(run.run_id)).excerpt;
 }
 
 function runModel(
