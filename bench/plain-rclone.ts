@@ -44,7 +44,7 @@ export async function plainFetch(from: BucketAccess, key: string): Promise<numbe
   const base = benchFolder();
   const remote = bucketRemote('DST', from);
   const { transfers } = configSchema.shape.rclone.parse(undefined);
-  const flags = restoreFlags({ transfers, to: 'local', keepExisting: false });
+  const flags = restoreFlags({ transfers, to: 'local', existing: 'none' });
   try {
     return await timed(
       transferCommand(

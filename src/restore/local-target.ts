@@ -1,13 +1,23 @@
 import { createHash } from 'node:crypto';
 import { constants, type BigIntStats } from 'node:fs';
-import { lstat, mkdir, open, readdir, realpath, type FileHandle } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, realpath, rm, writeFile, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
 import { BackupError } from '../errors/backup-error.ts';
 import type { ErrorCode } from '../errors/catalogue.ts';
 import { localNameOfPath } from '../layout/encoding.ts';
 import type { Entry } from '../layout/types.ts';
 import { inOrder } from './in-order.ts';
 import { makeWritableFolder } from './make-folder.ts';
-import type { BulkCopier, BulkCopy, Existing, LookOptions, RestoreTarget, SingleCopies, SingleCopy } from './port.ts';
+import type {
+  BulkCopier,
+  BulkCopy,
+  Existing,
+  LookOptions,
+  Overwrite,
+  RestoreTarget,
+  SingleCopies,
+  SingleCopy,
+} from './port.ts';
 import { hasLongName } from './sftp-target.ts';
 
 const READS_AT_ONCE = 8;
@@ -16,9 +26,12 @@ const SLASH = Buffer.from('/');
 export interface LocalTargetOptions {
   readonly folder: string;
   readonly bulk: BulkCopier;
-  /** Files may lie there already. Default: the folder must be empty or not exist yet. */
-  readonly mayHoldFiles?: boolean;
+  /** What becomes of files that lie there. Null: the folder must be empty or not exist yet. */
+  readonly overwrite?: Overwrite | null;
 }
+
+/** Lies in the folder while a restore writes to it: files that were being written when it was killed may be cut off. */
+const UNFINISHED = '.e3-restore-unfinished';
 
 /**
  * A folder of this machine. File names are those that rclone gives on Linux. Nothing is ever written through a symbolic link or outside
@@ -29,6 +42,7 @@ export class LocalTarget implements RestoreTarget {
   isEmpty = false;
   readonly #options: LocalTargetOptions;
   #root: Buffer = Buffer.alloc(0);
+  #marked = false;
   /** Folders that are known to be there, and to be no links. */
   #folders = new Set<string>();
 
@@ -37,7 +51,7 @@ export class LocalTarget implements RestoreTarget {
   }
 
   async prepare({ dryRun }: { dryRun: boolean }): Promise<void> {
-    const { folder, mayHoldFiles = false } = this.#options;
+    const { folder, overwrite = null } = this.#options;
     if (!dryRun) await makeWritableFolder(folder);
     try {
       const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
@@ -45,8 +59,12 @@ export class LocalTarget implements RestoreTarget {
         throw error;
       });
       this.isEmpty = names === null || names.length === 0;
-      if (!this.isEmpty && !mayHoldFiles) throw new BackupError('ERR_RESTORE_TARGET');
+      if (!this.isEmpty && overwrite === null) throw new BackupError('ERR_RESTORE_TARGET');
+      if (names?.includes(UNFINISHED) === true && overwrite !== 'always') throw unfinished(folder);
       this.#root = names === null ? Buffer.from(folder) : await realpath(folder, { encoding: 'buffer' });
+      if (dryRun) return;
+      await writeFile(join(folder, UNFINISHED), '');
+      this.#marked = true;
     } catch (cause) {
       throw cause instanceof BackupError ? cause : new BackupError('ERR_RESTORE_TARGET', undefined, { cause });
     }
@@ -68,8 +86,9 @@ export class LocalTarget implements RestoreTarget {
     return new Map([...failed, ...refused]);
   }
 
-  async close(): Promise<void> {
+  async close(done: boolean): Promise<void> {
     await this.#options.bulk.close();
+    if (done && this.#marked) await rm(join(this.#options.folder, UNFINISHED), { force: true });
   }
 
   async *look(
@@ -143,6 +162,13 @@ export class LocalTarget implements RestoreTarget {
   #at(path: string): Buffer {
     return Buffer.concat([this.#root, SLASH, localNameOfPath(path)]);
   }
+}
+
+function unfinished(folder: string): BackupError {
+  return new BackupError(
+    'ERR_RESTORE_TARGET',
+    `An earlier restore into ${folder} did not come to its end, so files there may be cut off. Restore with --overwrite always, or into another folder.`,
+  );
 }
 
 function existingOf(stats: BigIntStats, hash: string | null): Existing {

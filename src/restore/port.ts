@@ -17,11 +17,18 @@ export interface BulkCopy {
   /** Names relative to both, in the spelling of entries' paths. */
   readonly names: AsyncIterable<string>;
   readonly count: number;
-  /** What has appeared at the target since it was looked at stays. */
-  readonly keepExisting: boolean;
+  /** Of all of them. */
+  readonly bytes: number;
+  readonly existing: ExistingFiles;
   readonly signal: AbortSignal;
   readonly onProgress: CopyProgress;
 }
+
+/**
+ * What lies at the target: `none`, it was empty when the restore began; `keep`, what has appeared since it was looked at stays;
+ * `replace`, what is in the way is written over.
+ */
+export type ExistingFiles = 'none' | 'keep' | 'replace';
 
 /** One object, under whatever name. */
 export interface SingleCopy {
@@ -34,7 +41,7 @@ export interface SingleCopy {
 
 export interface SingleCopies {
   readonly items: AsyncIterable<SingleCopy>;
-  readonly keepExisting: boolean;
+  readonly existing: ExistingFiles;
   readonly signal: AbortSignal;
   readonly onProgress: CopyProgress;
 }
@@ -108,6 +115,6 @@ export interface RestoreTarget {
   ): AsyncIterable<{ readonly entry: Entry; readonly existing: Existing | null }>;
   copyMany(request: BulkCopy): Promise<ReadonlyMap<string, ErrorCode>>;
   copySome(request: SingleCopies): Promise<ReadonlyMap<string, ErrorCode>>;
-  /** Ends what was started for the copying. */
-  close(): Promise<void>;
+  /** Ends what was started for the copying. @param done the restore came to its end */
+  close(done: boolean): Promise<void>;
 }

@@ -11,7 +11,7 @@ import { pathOfKey, rcloneNameOfPath } from '../layout/encoding.ts';
 import { redact } from '../security/redact.ts';
 import type { RemoteDefinition } from '../sources/registry.ts';
 import type { BucketAccess } from '../storage/port.ts';
-import type { BulkCopier, BulkCopy, CopyProgress, SingleCopies, SingleCopy } from './port.ts';
+import type { BulkCopier, BulkCopy, CopyProgress, ExistingFiles, SingleCopies, SingleCopy } from './port.ts';
 
 /** A folder of this machine, a place in a bucket, or the source of a job. */
 export type BulkDestination =
@@ -40,6 +40,7 @@ const SFTP_TRANSFERS = 6;
 /** Failures of the connection one after the other, after which going on is hopeless. */
 const HOPELESS = 100;
 const POLL_MS = 1_000;
+const FETCHED_UNSEEN_BYTES = 32 * 1024 ** 2;
 /** Ended when nothing at all moves for so long: longer than rclone's own patience. */
 const STALL_MS = 15 * 60_000;
 
@@ -68,7 +69,8 @@ class RcloneBulk implements BulkCopier {
     try {
       if (list.count === 0) return new Map();
       // rclone is told paths, and makes keys of them by the encoding of the format.
-      const places = [this.#source.at(pathOfKey(request.fromKey)), this.#target.folder(request.toPath)];
+      const from = this.#sourceFor(request.bytes / request.count).at(pathOfKey(request.fromKey));
+      const places = [from, this.#target.folder(request.toPath)];
       return await this.#call(['copy', ...places, '--files-from-raw', list.file], request);
     } finally {
       await unlink(list.file).catch(() => undefined);
@@ -107,18 +109,18 @@ class RcloneBulk implements BulkCopier {
     return this.#target.side === 'sftp_source' ? Math.min(transfers, SFTP_TRANSFERS) : transfers;
   }
 
-  #flags(keepExisting: boolean): string[] {
+  #flags(existing: ExistingFiles): string[] {
     const { bandwidth } = this.#options;
     const { side } = this.#target;
     return [
-      ...restoreFlags({ transfers: this.#transfers, to: side, keepExisting }),
+      ...restoreFlags({ transfers: this.#transfers, to: side, existing }),
       ...(bandwidth > 0 ? ['--bwlimit', `${Math.max(1, Math.round(bandwidth))}B`] : []),
     ];
   }
 
-  #startDaemon({ keepExisting, signal }: SingleCopies): RcloneDaemon {
+  #startDaemon({ existing, signal }: SingleCopies): RcloneDaemon {
     const { binary, workFolder: folder } = this.#options;
-    return new RcloneDaemon({ binary, flags: this.#flags(keepExisting), remotes: this.#remotes, folder, signal });
+    return new RcloneDaemon({ binary, flags: this.#flags(existing), remotes: this.#remotes, folder, signal });
   }
 
   get #remotes(): readonly Remote[] {
@@ -126,10 +128,19 @@ class RcloneBulk implements BulkCopier {
     return remote === null || remote === this.#source ? [this.#source] : [this.#source, remote];
   }
 
-  #inputOf({ fromKey, toPath }: SingleCopy): Record<string, string> {
+  /**
+   * Small objects are fetched without asking for each what it is first, which would double the requests. Large ones are asked, so that
+   * they come in several streams; and who copies within the storage has to know the size.
+   */
+  #sourceFor(bytes: number): Pick<Remote, 'at'> {
+    if (this.#target.remote === this.#source || bytes > FETCHED_UNSEEN_BYTES) return this.#source;
+    return { at: (path) => this.#source.at(path).replace(/^SRC:/, 'SRC,no_head_object=true:') };
+  }
+
+  #inputOf({ fromKey, toPath, size }: SingleCopy): Record<string, string> {
     return {
       _path: 'operations/copyfile',
-      srcFs: this.#source.at(''),
+      srcFs: this.#sourceFor(size).at(''),
       srcRemote: rcloneNameOfPath(pathOfKey(fromKey)).toString('utf8'),
       dstFs: this.#target.root,
       dstRemote: this.#target.prefix + rcloneNameOfPath(toPath).toString('utf8'),
@@ -138,12 +149,12 @@ class RcloneBulk implements BulkCopier {
 
   async #call(
     args: readonly string[],
-    { keepExisting, signal, onProgress }: BulkCopy,
+    { existing, signal, onProgress }: BulkCopy,
   ): Promise<ReadonlyMap<string, ErrorCode>> {
     const { binary, workFolder, bandwidth } = this.#options;
     const process = startTransfer({
       binary,
-      args: [...args, ...restoreFlags({ transfers: this.#transfers, to: this.#target.side, keepExisting })],
+      args: [...args, ...restoreFlags({ transfers: this.#transfers, to: this.#target.side, existing })],
       remotes: this.#remotes,
       sides: this.#sides,
       folder: workFolder,
@@ -288,11 +299,13 @@ function targetOf({ from, to }: RcloneBulkOptions, source: Remote): Target {
 }
 
 /** What every call of a restore has: also for measurements that compare it with rclone alone. */
-export function restoreFlags(options: { transfers: number; to: Side; keepExisting: boolean }): string[] {
-  const { transfers, to, keepExisting } = options;
+export function restoreFlags(options: { transfers: number; to: Side; existing: ExistingFiles }): string[] {
+  const { transfers, to, existing } = options;
   return [
     // What was there when it was looked at is not in the list of what to copy, so there is nothing to check.
-    ...(keepExisting ? ['--ignore-existing'] : ['--no-check-dest']),
+    ...(existing === 'keep' ? ['--ignore-existing'] : ['--no-check-dest']),
+    // A name for the time of the copying costs a request each. Where nothing is replaced, a file that is cut off harms nobody else's.
+    ...(existing === 'none' && to === 'local' ? ['--inplace'] : []),
     ...['--transfers', String(transfers), '--buffer-size', '0'],
     ...(to === 'sftp_source'
       ? // Every file and every look at once has a connection of its own; one stream a file, because each further one had one too.

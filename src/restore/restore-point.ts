@@ -8,7 +8,15 @@ import { groupEntries, isText, type CopyGroup } from './groups.ts';
 import { inOrder } from './in-order.ts';
 import { OutcomeList, kindOfProblem, MOST_NAMED, type FileOutcome } from './outcome.ts';
 import { decide, nameCollisions, timeOfEntry } from './overwrite.ts';
-import type { Existing, Overwrite, RestoreProblem, RestoreProblemCode, RestoreTarget, SingleCopy } from './port.ts';
+import type {
+  Existing,
+  ExistingFiles,
+  Overwrite,
+  RestoreProblem,
+  RestoreProblemCode,
+  RestoreTarget,
+  SingleCopy,
+} from './port.ts';
 import { Selection } from './selection.ts';
 
 /** Groups of fewer files than this are copied with all other single files: a call of the program for each would cost more. */
@@ -81,12 +89,15 @@ export interface RestoreReport {
  */
 export async function restorePoint(request: RestoreRequest): Promise<RestoreReport> {
   const restore = new Restore(request);
+  let done = false;
   try {
-    return await restore.execute();
+    const report = await restore.execute();
+    done = true;
+    return report;
   } catch (error) {
     throw request.signal.aborted ? request.signal.reason : error;
   } finally {
-    await request.target.close();
+    await request.target.close(done);
   }
 }
 
@@ -267,7 +278,8 @@ class Restore {
       toPath: group.toPath,
       names: group.names,
       count: group.names.count,
-      keepExisting: this.#keepsExisting,
+      bytes: group.bytes,
+      existing: this.#existing,
       signal,
       onProgress: progress,
     });
@@ -279,7 +291,7 @@ class Restore {
     const { target, signal } = this.#request;
     const failed = await target.copySome({
       items: this.#singles(entries),
-      keepExisting: this.#keepsExisting,
+      existing: this.#existing,
       signal,
       onProgress: this.#progressOf(total),
     });
@@ -295,9 +307,9 @@ class Restore {
     }
   }
 
-  /** Only then is there anything that could be written over by mistake. */
-  get #keepsExisting(): boolean {
-    return this.#overwrite === 'never' && !this.#request.target.isEmpty;
+  get #existing(): ExistingFiles {
+    if (this.#request.target.isEmpty) return 'none';
+    return this.#overwrite === 'never' ? 'keep' : 'replace';
   }
 
   /** Reads back what was written. Why a copy failed says more than that it is missing. */

@@ -79,7 +79,7 @@ export async function restoreToFolder(services: WorkerServices, request: FolderR
       paths: request.paths,
       overwrite: request.overwrite ?? 'never',
       dryRun: request.dryRun,
-      target: new LocalTarget({ folder: request.target, bulk, mayHoldFiles: request.overwrite !== null }),
+      target: new LocalTarget({ folder: request.target, bulk, overwrite: request.overwrite }),
       space: { folder: request.workFolder, memoryItems: 50_000 },
       signal,
       ...(request.onProgress ? { onProgress: request.onProgress } : {}),

@@ -32,16 +32,17 @@ afterEach(async () => {
   await rm(base, { recursive: true, force: true });
 });
 
-type Change = Partial<Parameters<typeof restorePoint>[0]> & { readonly into?: string; readonly mayHoldFiles?: boolean };
+type Change = Partial<Parameters<typeof restorePoint>[0]> & { readonly into?: string };
 
 async function restore(record: RunRecord, change: Change = {}): Promise<RestoreReport> {
-  const { into = target, mayHoldFiles = false, ...rest } = change;
+  const { into = target, ...rest } = change;
+  const { overwrite = null } = rest;
   const store = job.bucket.connect();
   return await restorePoint({
     source: job.points,
     place: record.point,
     manifestSha256: record.point.manifestSha256,
-    target: new LocalTarget({ folder: into, bulk: storeBulk(store, into), mayHoldFiles }),
+    target: new LocalTarget({ folder: into, bulk: storeBulk(store, into), overwrite }),
     space: { folder: join(base, 'work'), memoryItems: 10 },
     signal: new AbortController().signal,
     ...rest,
@@ -167,7 +168,7 @@ describe('restoring to a local folder', () => {
     const entries = await job.entries(record.point);
     const entry = entries.get('b/c') ?? entryOf('b/c');
     const items = streamOf([{ fromKey: job.prefix + entry.key, toPath: entry.path, size: entry.size }]);
-    const failed = await into.copySome({ items, keepExisting: false, signal, onProgress: () => undefined });
+    const failed = await into.copySome({ items, existing: 'none', signal, onProgress: () => undefined });
     expect([...failed]).toEqual([['b/c', 'ERR_RESTORE_TARGET']]);
     const look = { signal, space: { folder: base, memoryItems: 10 }, count: 2, times: false, hashes: true };
     const both = ['a', 'b/c'].map((path) => entries.get(path) ?? entryOf(path));
@@ -212,7 +213,7 @@ describe('restoring to a folder that holds files', () => {
   }
 
   it('leaves every one of them with "never"', async () => {
-    const report = await restore(await holdFiles(), { mayHoldFiles: true });
+    const report = await restore(await holdFiles(), { overwrite: 'never' });
     expect(report).toMatchObject({ created: 43, overwritten: 0, skipped: 2, exact: 43, problemCount: 0 });
     expect(report.outcomes).toEqual([
       { kind: 'skipped', code: 'FILE_EXISTS', path: 'a' },
@@ -227,14 +228,14 @@ describe('restoring to a folder that holds files', () => {
   });
 
   it('replaces what is older with "if_newer"', async () => {
-    const report = await restore(await holdFiles(), { mayHoldFiles: true, overwrite: 'if_newer' });
+    const report = await restore(await holdFiles(), { overwrite: 'if_newer' });
     expect(report).toMatchObject({ created: 43, overwritten: 1, skipped: 1, exact: 44 });
     expect(report.outcomes).toEqual([{ kind: 'skipped', code: 'FILE_NOT_NEWER', path: 'b/c' }]);
     expect(await Promise.all(['a', 'b/c'].map(text))).toEqual(['this is a', 'what was here, and is newer']);
   });
 
   it('replaces all with "always", and nothing that the point does not hold', async () => {
-    const report = await restore(await holdFiles(), { mayHoldFiles: true, overwrite: 'always' });
+    const report = await restore(await holdFiles(), { overwrite: 'always' });
     expect(report).toMatchObject({ created: 43, overwritten: 2, skipped: 0, exact: 45 });
     expect(await Promise.all(['a', 'b/c', 'mine'].map(text))).toEqual(['this is a', 'this is b/c', 'mine']);
   });
@@ -242,11 +243,22 @@ describe('restoring to a folder that holds files', () => {
   it.each(['never', 'if_newer', 'always'] as const)('counts the same without writing, %s', async (overwrite) => {
     const record = await holdFiles();
     const before = await readdir(target, { recursive: true });
-    const counted = await restore(record, { mayHoldFiles: true, overwrite, dryRun: true });
+    const counted = await restore(record, { overwrite, dryRun: true });
     expect(await readdir(target, { recursive: true })).toEqual(before);
     expect(await text('a')).toBe('what was here');
-    const { created, overwritten, skipped, bytesToWrite } = await restore(record, { mayHoldFiles: true, overwrite });
+    const { created, overwritten, skipped, bytesToWrite } = await restore(record, { overwrite });
     expect(counted).toMatchObject({ created, overwritten, skipped, bytesToWrite, exact: 0, dryRun: true });
+  });
+
+  it('takes nothing for whole that a killed restore left', async () => {
+    const record = await job.run();
+    const stop = new AbortController();
+    const stopping = restore(record, { signal: stop.signal, onProgress: () => stop.abort(new Error('killed')) });
+    await expect(stopping).rejects.toThrow('killed');
+    for (const overwrite of ['never', 'if_newer'] as const)
+      await expect(restore(record, { overwrite })).rejects.toThrow(code('ERR_RESTORE_TARGET'));
+    expect(await restore(record, { overwrite: 'always' })).toMatchObject({ exact: 45, problemCount: 0 });
+    expect(await restore(record, { overwrite: 'never' })).toMatchObject({ skipped: 45 });
   });
 
   it('makes no folder for a dry run', async () => {
