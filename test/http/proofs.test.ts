@@ -224,7 +224,7 @@ describe('the page of a backup', () => {
     expect(text).toContain('Differences');
     expect(text).toContain('a &lt;b&gt;.txt: its object is gone');
     const progress = await ada().get('cloudbackup_progress', { run_id: run });
-    expect(progress.body).toMatchObject({ progress: { validation_status: 'failed' } });
+    expect(progress.body).toMatchObject({ run: { validation_status: 'failed' } });
   });
 });
 
