@@ -1,8 +1,8 @@
-import { JobBucket } from '../backup/job-bucket.ts';
 import { openManifest, fetchChunk } from '../backup/point-reader.ts';
 import type { MacKeys } from '../layout/mac.ts';
 import type { ChunkRef, Entry, Manifest } from '../layout/types.ts';
 import type { ObjectStore } from '../storage/port.ts';
+import { BoundedBucket } from './bounded-bucket.ts';
 import { ByteCache } from './byte-cache.ts';
 import { indexEntries, type ChunkIndex } from './chunk-index.ts';
 import { OpenPoint } from './open-point.ts';
@@ -74,6 +74,6 @@ export class PointLibrary {
   }
 }
 
-function bucketOf({ store, prefix }: PointPlace): JobBucket {
-  return new JobBucket(store, prefix, AbortSignal.timeout(FETCH_LIMIT_MS));
+function bucketOf({ store, prefix }: PointPlace): BoundedBucket {
+  return new BoundedBucket(store, prefix, AbortSignal.timeout(FETCH_LIMIT_MS));
 }

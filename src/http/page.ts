@@ -31,6 +31,8 @@ interface Shape<Params extends z.ZodObject, Query extends z.ZodObject> {
   readonly query?: Query;
   /** Link in the portal's own navigation, in the order of the list of pages. */
   readonly navigation?: string;
+  /** `browse`: reads a bucket, so one person may open only so many a minute. */
+  readonly rate?: 'browse';
   /** Names of the pages that the navigation marks as current while this one is shown; default: itself. Example: `/jobs`. */
   readonly section?: string;
 }
@@ -62,6 +64,7 @@ export interface Page {
   readonly caller: Caller;
   readonly navigation?: string;
   readonly section: string;
+  readonly rate?: 'browse';
   readonly params: z.ZodObject;
   show(
     who: CallerServices,
@@ -79,12 +82,13 @@ const nothing = z.object({});
 export function page<Params extends z.ZodObject = typeof nothing, Query extends z.ZodObject = typeof nothing>(
   definition: Definition<Params, Query>,
 ): Page {
-  const { path, caller, navigation, section = path } = definition;
+  const { path, caller, navigation, section = path, rate } = definition;
   return {
     path,
     caller,
     ...(navigation === undefined ? {} : { navigation }),
     section,
+    ...(rate === undefined ? {} : { rate }),
     params: definition.params ?? nothing,
     async show(who, given) {
       const params = parsePathParams(definition.params, given.params);

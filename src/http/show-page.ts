@@ -8,8 +8,9 @@ import { requireCaller, servicesFor } from './api.ts';
 import type { CallerServices } from './endpoint.ts';
 import { csrfTokenFor } from './guard.ts';
 import { queryFields } from './input.ts';
+import { perCaller } from './limits.ts';
 import type { Page } from './page.ts';
-import type { Portal } from './portal.ts';
+import { passThrough, type Portal } from './portal.ts';
 import { renderPage, type BaseModel } from './views.ts';
 
 /** Where the pages of a router lie. */
@@ -24,16 +25,23 @@ export class PageHandler {
   readonly #portal: Portal;
   readonly #pages: readonly Page[];
   readonly #area: Area;
+  readonly #identities = new WeakMap<Request, Identity>();
+  readonly #browseLimit: RequestHandler;
 
   constructor(portal: Portal, pages: readonly Page[], area: Area) {
     this.#portal = portal;
     this.#pages = pages;
     this.#area = area;
+    const { browsesPerMinute, trustProxy } = portal.options;
+    const identityOf = (request: Request): Identity | undefined => this.#identities.get(request);
+    this.#browseLimit = perCaller(browsesPerMinute, { trustProxy, identityOf });
   }
 
   show(page: Page): RequestHandler {
     return this.#guarded(async (request, response, identity) => {
       const who = servicesFor(this.#portal, requireCaller(identity, page.caller));
+      this.#identities.set(request, identity);
+      if (page.rate === 'browse') await passThrough(this.#browseLimit, request, response, () => undefined);
       const timezone = await timezoneOf(who);
       const answer = await page.show(who, {
         params: request.params,

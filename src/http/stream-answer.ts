@@ -37,6 +37,7 @@ export async function sendStream(response: Response, answer: StreamedAnswer): Pr
   };
   response.once('close', leave);
   try {
+    if (response.destroyed) throw new ReaderGone();
     const pieces = answer.body(gone.signal)[Symbol.asyncIterator]();
     // What fails before the first byte is told in words.
     const first = await pieces.next();

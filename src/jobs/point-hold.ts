@@ -8,26 +8,32 @@ const HOLD_MS = 240_000;
 export class PointHold {
   readonly #database: Database;
   readonly #token: string;
+  readonly #ttlMs: number;
   readonly #lost = new AbortController();
   readonly #timer: NodeJS.Timeout;
 
-  private constructor(database: Database, token: string) {
+  private constructor(database: Database, token: string, ttlMs: number) {
     this.#database = database;
     this.#token = token;
-    this.#timer = setInterval(() => void this.#renew(), HOLD_MS / 8);
+    this.#ttlMs = ttlMs;
+    this.#timer = setInterval(() => void this.#renew(), ttlMs / 8);
     this.#timer.unref();
   }
 
   /** @throws BackupError `POINT_NOT_FOUND`: it is not kept any more */
-  static async take(database: Database, point: { readonly id: number; readonly by: string }): Promise<PointHold> {
+  static async take(
+    database: Database,
+    point: { readonly id: number; readonly by: string },
+    ttlMs = HOLD_MS,
+  ): Promise<PointHold> {
     const token = await holdPoint(database, {
       pointId: point.id,
       runUuid: point.by,
       purpose: 'restore',
-      ttlMs: HOLD_MS,
+      ttlMs,
     });
     if (token === null) throw new BackupError('POINT_NOT_FOUND');
-    return new PointHold(database, token);
+    return new PointHold(database, token, ttlMs);
   }
 
   /** Aborts with `ERR_HOLD_LOST` when the point may be removed although it is still being read. */
@@ -42,7 +48,7 @@ export class PointHold {
 
   async #renew(): Promise<void> {
     try {
-      const renewed = await renewHolds(this.#database, [this.#token], HOLD_MS);
+      const renewed = await renewHolds(this.#database, [this.#token], this.#ttlMs);
       if (renewed === 0) this.#lost.abort(new BackupError('ERR_HOLD_LOST'));
     } catch {
       // The database is away: the hold still stands for minutes, and the next try may get through.

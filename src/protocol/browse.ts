@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isBrokenUnicode, hasControlCharacters } from './fields.ts';
+import { isBrokenUnicode } from './fields.ts';
 import { timeFields } from './times.ts';
 
 /** What the endpoints that look into restore points take and give. */
@@ -8,7 +8,10 @@ import { timeFields } from './times.ts';
 export const PointPath = z
   .string({ error: 'must be a text' })
   .max(4096, { error: 'must not be longer than 4096 characters' })
-  .refine((text) => !isBrokenUnicode(text) && !hasControlCharacters(text), { error: 'must be a path of the point' })
+  // Paths hold no ASCII control characters; everything else that Unicode has may be in a name.
+  .refine((text) => !isBrokenUnicode(text) && !/[\u0000-\u001f\u007f]/.test(text), {
+    error: 'must be a path of the point',
+  })
   .transform((text) => text.replace(/^\/+|\/+$/g, ''));
 
 /** `next` of the page before. */

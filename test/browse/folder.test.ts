@@ -8,6 +8,7 @@ import { isPath } from '../../src/layout/encoding.ts';
 import { manifestKey } from '../../src/layout/keys.ts';
 import { compareUtf8 } from '../../src/layout/order.ts';
 import type { Entry } from '../../src/layout/types.ts';
+import { PointPath } from '../../src/protocol/browse.ts';
 import { MemoryBucket } from '../../src/storage/memory.ts';
 import { CLAIM, entryOf, RUN } from '../layout/samples.ts';
 import { library, PREFIX, writePoint } from './points.ts';
@@ -253,12 +254,28 @@ describe('a search', () => {
   });
 });
 
+describe('names that are unusual', () => {
+  it('can be opened and found, whatever Unicode has', async () => {
+    const odd = ['a\u0085b/x', 'line\u2028break', 'rtl\u202Etxt', 'zero\u200bwidth', '\u{10ffff}', '‛␊'];
+    const point = await pointOf(odd.filter(isPath));
+    const top = await openFolder(point, '', { limit: 50, budget: budget() });
+    expect(top.folders.length + top.files.length).toBe(odd.filter(isPath).length);
+    expect((await openFolder(point, 'a\u0085b', { limit: 5, budget: budget() })).files).toHaveLength(1);
+    expect(PointPath.parse('/line\u2028break/')).toBe('line\u2028break');
+    expect(PointPath.safeParse('a\nb').success).toBe(false);
+  });
+});
+
 describe('a point that was tampered with or lost', () => {
   const paths = ['a', 'b/c'];
   const damage: [string, (bucket: MemoryBucket, chunk: string) => void][] = [
     ['a missing manifest', (bucket) => bucket.remove(PREFIX + manifestKey(RUN, CLAIM))],
     ['a manifest that is no JSON', (bucket) => bucket.write(PREFIX + manifestKey(RUN, CLAIM), Buffer.from('{'))],
     ['a missing chunk', (bucket, chunk) => bucket.remove(PREFIX + chunk)],
+    [
+      'a chunk that somebody made huge',
+      (bucket, chunk) => bucket.write(PREFIX + chunk, Buffer.alloc(129 * 1024 * 1024)),
+    ],
     ['a chunk of rubbish', (bucket, chunk) => bucket.write(PREFIX + chunk, Buffer.from('rubbish'))],
     [
       'a chunk that was cut',

@@ -6,9 +6,11 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { v7 } from 'uuid';
 import { listAudit } from '../../src/database/audit.ts';
 import { manifestKey } from '../../src/layout/keys.ts';
 import type { Entry } from '../../src/layout/types.ts';
+import { PointHold } from '../../src/jobs/point-hold.ts';
 import { macKeysOf } from '../../src/security/mac-keys.ts';
 import { MemoryBucket, type FaultPlan } from '../../src/storage/memory.ts';
 import { storedFile, writePoint, type WrittenPoint } from '../browse/points.ts';
@@ -271,7 +273,7 @@ describe('a download', () => {
       );
       let reads = 0;
       faults = (operation) => {
-        if (operation === 'get') reads += 1;
+        if (operation === 'stream') reads += 1;
         return undefined;
       };
       const answer = await download({ point_id: point });
@@ -294,7 +296,7 @@ describe('a download', () => {
           storedFile(bucket, `f${String(i).padStart(3, '0')}`, randomBytes(100_000), place),
         ),
       );
-      faults = (operation, key) => (operation === 'get' && key.endsWith('f150') ? 'error-before' : undefined);
+      faults = (operation, key) => (operation === 'stream' && key.endsWith('f150') ? 'error-before' : undefined);
       const answer = await download({ point_id: point, format: 'tar' });
       expect(answer.statusCode).toBe(200);
       await expect(bodyOf(answer)).rejects.toThrow(/aborted/);
@@ -364,10 +366,51 @@ describe('a download', () => {
     MINUTE,
   );
 
+  it(
+    'renews its hold while it goes on, and learns when it is lost',
+    async () => {
+      const { point } = await some();
+      const { knex } = portal.database;
+      const row: unknown = await knex('s3_cloudbackup_restore_points').where({ uuid: point }).first('id');
+      const hold = await PointHold.take(portal.database, { id: (row as { id: number }).id, by: v7() }, 2_000);
+      const expiry = async (): Promise<unknown> => await knex('s3_cloudbackup_holds').first('expires_at');
+      const before = await expiry();
+      await until(async () => JSON.stringify(await expiry()) !== JSON.stringify(before));
+      expect(hold.lost.aborted).toBe(false);
+      await knex('s3_cloudbackup_holds').delete();
+      await until(() => hold.lost.aborted);
+      expect(hold.lost.reason).toMatchObject({ code: 'ERR_HOLD_LOST' });
+      await hold.release();
+    },
+    MINUTE,
+  );
+
   it('of a point that is being removed is refused', async () => {
     const { point } = await some();
     await portal.database.knex('s3_cloudbackup_restore_points').where({ uuid: point }).update({ state: 'marked' });
     expect((await download({ point_id: point })).statusCode).toBe(404);
+  });
+});
+
+describe('many looks in a short time', () => {
+  it('are refused, at the endpoints and at the page', async () => {
+    const other = await openPortal({ browsesPerMinute: 2 });
+    try {
+      const job = await makeJob(other);
+      const { point, run } = await makePoint(other, job);
+      const codes: unknown[] = [];
+      for (let i = 0; i < 3; i += 1) {
+        const answer = await other.as('ada').get('cloudbackup_browse_snapshot', { point_id: point });
+        codes.push((answer.body as { code: string }).code);
+      }
+      expect(codes.slice(0, 2)).not.toContain('RATE_LIMITED');
+      expect(codes[2]).toBe('RATE_LIMITED');
+      const pages = [];
+      for (let i = 0; i < 3; i += 1) pages.push((await other.as('ada').page(`/runs/${run}/restore`)).status);
+      expect(pages).toEqual([200, 200, 429]);
+    } finally {
+      await other.close();
+    }
   });
 });
 

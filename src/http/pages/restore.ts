@@ -28,6 +28,7 @@ export const restorePage = page({
   path: '/runs/:run_id/restore',
   caller: 'client',
   section: '/runs',
+  rate: 'browse',
   params: z.object({ run_id: RunId }),
   query,
   handle: async ({ client, params, query: asked, request }) => {
@@ -43,13 +44,16 @@ export const restoreJobPage = page({
   path: '/jobs/:job_id/restore',
   caller: 'client',
   section: '/jobs',
+  rate: 'browse',
   params: z.object({ job_id: JobId }),
   query: query.extend({ point: PointId.optional(), moment: z.string().trim().max(40).default('') }),
   handle: async ({ client, params: { job_id: jobId }, query: asked, request }) => {
-    const { job } = await client.jobs.get(jobId);
     const { point, tooEarly } = await chosenPoint(client, jobId, asked, request.timezone);
+    // A deleted job is known by its runs only, and what it backed up can still be restored.
+    const name =
+      point === null ? (await client.jobs.get(jobId)).job.name : (await client.runs.get(point.run_id)).job_name;
     const here = `/jobs/${jobId}/restore${point === null ? '' : `?point=${point.point_id}`}`;
-    return await show(client, { job: { id: jobId, name: job.name }, point, asked, request, here, tooEarly });
+    return await show(client, { job: { id: jobId, name }, point, asked, request, here, tooEarly });
   },
 });
 
