@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { endpoint } from '../src/http/endpoint.ts';
-import { formatBytes } from '../src/http/format.ts';
+import { formatBytes } from '../src/events/units.ts';
 import { Cursor, JobId, limit } from '../src/protocol/fields.ts';
 import { SnapshotView } from '../src/protocol/run.ts';
 

@@ -2,7 +2,7 @@ import type { Knex } from 'knex';
 import { BackupError } from '../errors/backup-error.ts';
 import { prefixesOverlap, prefixHash } from '../layout/keys.ts';
 import { activeStatuses } from '../runs/state.ts';
-import { isDuplicate, type Database } from './connect.ts';
+import { isDuplicate, type Database, type Executor } from './connect.ts';
 import { passGates } from './gates.ts';
 
 const PREFIXES = 's3_cloudbackup_prefixes';
@@ -69,11 +69,16 @@ export class ClientPrefixes {
    */
   async requireSourceUnused(trx: Knex.Transaction, job: { id: number; bucketId: number }): Promise<void> {
     await passGates(trx, [`bucket:${job.bucketId}`]);
-    const busy: unknown = await trx(RUNS)
-      .where({ job_id: job.id, client_id: this.#clientId, kind: 'restore', dest_bucket: '' })
-      .whereIn('status', [...activeStatuses])
-      .first('id');
+    const busy: unknown = await this.sourceRestoresQuery(trx, job.id).first();
     if (busy !== undefined) throw new BackupError('PREFIX_TAKEN');
+  }
+
+  /** Restores into the source of a job that are not over: they name no bucket. */
+  sourceRestoresQuery(executor: Executor, jobId: number): Knex.QueryBuilder {
+    return executor(RUNS)
+      .where({ job_id: jobId, client_id: this.#clientId, kind: 'restore', dest_bucket: '' })
+      .whereIn('status', [...activeStatuses])
+      .select('id');
   }
 
   /** Reads all prefixes of the bucket: nesting goes both ways, and bytes are compared here, never by a collation. */

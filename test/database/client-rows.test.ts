@@ -295,6 +295,11 @@ describeOnBoth(
           before: points[9]?.uuid ?? '',
           limit: 51,
         }),
+        'point of a moment': clientPoints.atMomentQuery(job?.id ?? 0, Date.UTC(2026, 0, 1)),
+        'restores into the source of a job': new ClientPrefixes(test.database, 5).sourceRestoresQuery(
+          knex,
+          job?.id ?? 0,
+        ),
         'an answer': new ClientCommands(test.database, 5).answerQuery(v7()),
         'all runs': all.listQuery({ limit: 51 }),
         'all runs, second page': all.listQuery({ before: run?.uuid ?? '', limit: 51 }),

@@ -12,6 +12,7 @@ import {
   saveProgress,
   takeLostRun,
 } from '../../src/database/leases.ts';
+import { takenPrefixes } from '../../src/database/prefixes.ts';
 import {
   findKeptPoint,
   holdNewestPoint,
@@ -164,6 +165,8 @@ async function liveAWorkersLife(database: Database): Promise<void> {
   await renewHolds(database, [hold?.token ?? ''], 60_000);
   await findKeptPoint(database, 1, { run: first.runUuid });
   await findKeptPoint(database, 1, { point: hold?.point.uuid ?? '' });
+  await findKeptPoint(database, null, { job: job.uuid, moment: Date.now() });
+  await takenPrefixes(database, [1]);
   await database.transaction(async (trx) => await releaseHolds(trx, [hold?.token ?? '']));
   await releaseExpiredHolds(database);
   await findOwnedRun(database, second);
