@@ -138,6 +138,7 @@ class BackupRun {
       tally,
       isComplete,
       frozen: this.#context.job.frozen || freeze !== null,
+      report: () => problemReport(source, tally),
     });
     for (const point of claimed.lackOk) await this.#markCommitted(point);
     return await this.#commit(

@@ -5,7 +5,8 @@ import { manifestBytes } from '../layout/manifest.ts';
 import type { ChunkRef, Entry } from '../layout/types.ts';
 import type { BackupContext } from './context.ts';
 import type { JobBucket } from './job-bucket.ts';
-import type { NewPoint } from './ledger.ts';
+import type { NewPoint, ProblemReport } from './ledger.ts';
+import { NothingStored } from './nothing-stored.ts';
 import type { OwnerGuard } from './owner-marker.ts';
 import { chunkHash, type OpenManifest } from './point-reader.ts';
 import { TaskPool } from './task-pool.ts';
@@ -21,6 +22,8 @@ interface PointParts {
   /** Whether everything of the source is in the point; asked after the entries were read. */
   readonly isComplete: () => boolean;
   readonly frozen: boolean;
+  /** What could not be stored; asked after the entries were read. */
+  readonly report: () => ProblemReport;
 }
 
 /**
@@ -36,7 +39,7 @@ export async function writePoint(
   const { run, job } = context;
   const chunks = await writeChunks(context, bucket, guard, parts);
   const { files, bytes, stored, carried, failed } = parts.tally;
-  requireSomethingStored(parts.tally);
+  requireSomethingStored(parts);
   const content = {
     complete: parts.isComplete(),
     frozen: parts.frozen,
@@ -117,7 +120,7 @@ async function putAndReadBack(bucket: JobBucket, key: string, body: Buffer, cont
 }
 
 /** A point that holds no file as the source has it protects nothing: the run failed, for the reason most files give. */
-function requireSomethingStored(tally: PointTally): void {
+function requireSomethingStored({ tally, report }: PointParts): void {
   if (tally.files === 0 || tally.stored > 0) return;
-  throw new BackupError(tally.mainErrorCode() ?? 'ERR_TRANSFER');
+  throw new NothingStored(tally.mainErrorCode() ?? 'ERR_TRANSFER', report());
 }

@@ -1,3 +1,4 @@
+import { NothingStored } from '../backup/nothing-stored.ts';
 import type { Transaction } from '../database/connect.ts';
 import { enqueueRunNotice } from '../database/outbox.ts';
 import { readWorkerJob } from '../database/worker-jobs.ts';
@@ -9,6 +10,7 @@ import { executeDrill, recordFailedDrill } from './execute-drill.ts';
 import { executeMaintenance } from './execute-maintenance.ts';
 import { executeRestore } from './execute-restore.ts';
 import { executeValidation } from './execute-validation.ts';
+import { recordReport } from './ledger.ts';
 import { createRunFolder, type ProcessMark } from './run-folder.ts';
 import { RunReporter } from './run-reporter.ts';
 import type { RunScope } from './run-scope.ts';
@@ -37,6 +39,7 @@ export async function executeRun(services: WorkerServices, active: ActiveRun, se
   } catch (error) {
     const alsoRecord = async (trx: Transaction, status: TerminalStatus): Promise<void> => {
       if (active.run.kind === 'drill' && status === 'failed') await recordFailedDrill({ services, active }, trx);
+      if (error instanceof NothingStored) await recordReport(database, trx, active.run.id, error.report);
       await notify(trx, status);
     };
     await settle({ database, active, reporter, log, notify: alsoRecord }, error);

@@ -198,7 +198,8 @@ function pointRow(job: WorkerJob, point: NewPoint, runId: number, addedBytes: nu
   };
 }
 
-async function recordReport(
+/** The files that a backup could not take as the source has them. */
+export async function recordReport(
   database: Database,
   trx: Transaction,
   runId: number,

@@ -161,6 +161,12 @@ describe('proofs by a worker', () => {
       expect((await world.client.proofs.files(backup.run_id, { limit: 10 })).rows).toMatchObject([
         { kind: 'failed', code: 'ERR_KEY_TOO_LONG', path: deep.slice('odd/'.length) },
       ]);
+      world.writeFiles('source', { [deep.replace('odd/', 'deep/')]: 'nothing else' });
+      const nothing = await world.backUp(
+        await world.createJob({ name: 'deep', source_path: 'deep', dest_prefix: `x${prefix}` }),
+      );
+      expect(nothing).toMatchObject({ status: 'failed', problem: { code: 'ERR_KEY_TOO_LONG' } });
+      expect((await world.client.proofs.files(nothing.run_id, { limit: 10 })).rows).toMatchObject([{ kind: 'failed' }]);
       await world.database.knex('s3_cloudbackup_jobs').where('uuid', job).update({ source_config_enc: 'damaged' });
       const validation = await world.waitForRun((await world.client.proofs.startValidation(job)).runId);
       expect(validation).toMatchObject({ status: 'warning', objects_transferred: 2 });
