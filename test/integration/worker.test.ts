@@ -324,6 +324,24 @@ describe('runs that must not succeed', () => {
       stderr: expect.stringContaining('ERR_RESTORE_TARGET') as unknown as string,
     });
 
+    const again = ['--run', run.run_id, '--to', target, '--path', 'deep', '--path', 'a.txt', '--json'];
+    const tried = world.execute('restore', [...again, '--overwrite', 'always', '--dry-run']);
+    expect(tried).toMatchObject({ status: 0, stdout: expect.stringContaining('Nothing was written') as unknown });
+    const counts = JSON.parse(tried.stdout.trim().split('\n').at(-1) ?? '') as Record<string, unknown>;
+    expect(counts).toMatchObject({ created: 0, overwritten: 3, skipped: 0, dryRun: true });
+    execFileSync('rm', [join(target, 'deep/b.txt')]);
+    const kept = world.execute('restore', [...again, '--overwrite', 'never']);
+    expect(kept.stdout).toContain('1 new, 0 overwritten, 2 left as they are');
+    expect(readFileSync(join(target, 'deep/b.txt'), 'utf8')).toBe('second');
+    const moment = ['--job', job, '--moment', new Date().toISOString(), '--to', join(target, '../other')];
+    expect(world.execute('restore', moment)).toMatchObject({ status: 0 });
+    for (const [wrong, code] of [
+      [['--run', run.run_id, '--to', '/proc/e3/restored'], 'ERR_RESTORE_TARGET'],
+      [['--run', run.run_id, '--to', join(target, '../third'), '--path', '../up'], 'INVALID_INPUT'],
+      [['--run', run.run_id, '--to', target, '--overwrite', 'sometimes'], 'ERR_USAGE'],
+    ] as const)
+      expect(world.execute('restore', wrong).stderr).toContain(code);
+
     const { runId } = await world.client.runs.restore({
       from: { pointId: run.point?.point_id ?? '' },
       target: { kind: 'bucket', bucketId: world.bucketId, prefix: 'back/' },
