@@ -115,7 +115,6 @@ describe('making a job', () => {
   it.each([
     { encryption_enabled: '1' },
     { backup_mode: 'archive' },
-    { validation_mode: 'post_run' },
     { engine: 'kopia' },
     { source_type: 'google_drive' },
     { dest_type: 'local' },
