@@ -122,5 +122,26 @@ for (const moment of document.querySelectorAll('[data-moment]')) {
   });
 }
 
-document.addEventListener('htmx:after:swap', show);
-show();
+/** Times in lists to choose from cannot be <time>: they get the viewer's zone here. */
+const exact = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'short' });
+
+function redraw() {
+  for (const option of document.querySelectorAll('option[data-at]')) {
+    option.textContent = exact.format(Number(option.dataset.at));
+  }
+  show();
+}
+
+document.addEventListener('htmx:after:swap', () => {
+  redraw();
+  // What had the focus is gone: whoever uses the keyboard goes on at the top of the list.
+  if (document.activeElement === document.body) document.getElementById('files-title')?.focus();
+});
+document.addEventListener('htmx:after:request', (event) => {
+  if ((event.detail.ctx.response?.status ?? 0) < 400) return;
+  window.e3.tell('This could not be shown. Try again in a minute, or reload the page.');
+});
+document.addEventListener('htmx:error', () => {
+  window.e3.tell('The portal does not answer. Try again in a minute.');
+});
+redraw();

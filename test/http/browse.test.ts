@@ -449,7 +449,7 @@ describe('the restore page', () => {
     await portal.database.knex('tblhosting').where({ username: 'ada-main' }).update({ domainstatus: 'Suspended' });
     try {
       expect(textOf((await portal.as('ada').page(`/jobs/${job}/restore`)).text)).toContain(
-        'can be looked at and restored',
+        'is suspended: no backup runs',
       );
     } finally {
       await portal.database.knex('tblhosting').where({ username: 'ada-main' }).update({ domainstatus: 'Active' });

@@ -114,7 +114,7 @@ async function show(client: ClientServices, shown: Shown): Promise<PageAnswer> {
     job,
     point: point === null ? null : pointRow(point),
     tooEarly: shown.tooEarly === true,
-    suspended: service !== 'active',
+    service,
     line: {
       points: line.rows.map((row) => ({ ...pointRow(row), current: row.point_id === point?.point_id })),
       next: line.next,
