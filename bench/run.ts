@@ -9,9 +9,18 @@ import { databaseBench } from './database.ts';
 import { distanceBench } from './distance.ts';
 import type { Bench, BenchOptions, Figure } from './figures.ts';
 import { idleBench } from './idle.ts';
+import { pruneBench } from './prune.ts';
 import { runBench } from './runs.ts';
 
-const benches: readonly Bench[] = [runBench, distanceBench, chainBench, databaseBench, idleBench, browseBench];
+const benches: readonly Bench[] = [
+  runBench,
+  distanceBench,
+  chainBench,
+  databaseBench,
+  idleBench,
+  browseBench,
+  pruneBench,
+];
 
 /** Not for users: smaller sizes, to try the measurement itself. Nothing is written then. */
 const scale = Number(process.env['BENCH_SCALE'] ?? 1);

@@ -7,7 +7,7 @@ import { TaskPool } from './task-pool.ts';
 
 /** What S3 takes in one DeleteObjects. */
 const DEFAULT_BATCH_KEYS = 1_000;
-const BATCHES_AT_ONCE = 4;
+const BATCHES_AT_ONCE = 8;
 const DEFAULT_HEARTBEAT_WAIT_MS = 120_000;
 const HEARTBEAT_POLL_MS = 250;
 
