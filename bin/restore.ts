@@ -5,7 +5,7 @@ import { BackupError } from '../src/errors/backup-error.ts';
 import { formatBytes, formatCount } from '../src/http/format.ts';
 import { overwriteModes, type Overwrite } from '../src/protocol/run-options.ts';
 import { makeWritableFolder } from '../src/restore/make-folder.ts';
-import type { RestoreReport } from '../src/restore/restore-point.ts';
+import type { RestoreReport } from '../src/restore/report.ts';
 import { loadConfig } from '../src/worker/config.ts';
 import { openServices } from '../src/worker/open.ts';
 import { restoreToFolder } from '../src/worker/restore-to-folder.ts';

@@ -1,7 +1,7 @@
 import { BackupError } from '../errors/backup-error.ts';
 import { catalogue, type ErrorCode } from '../errors/catalogue.ts';
 import type { RestoreProblemCode } from './port.ts';
-import type { RestoreReport } from './restore-point.ts';
+import type { RestoreReport } from './report.ts';
 
 /** What a restore's report says of a file. */
 export interface FileOutcome {

@@ -3,15 +3,15 @@ import { join } from 'node:path';
 import { TaskPool } from '../backup/task-pool.ts';
 import { callError, writeFileList, type RcloneBinary } from '../engines/rclone/process.ts';
 import { RcloneDaemon } from '../engines/rclone/daemon.ts';
-import { classify, type Side, type Sides } from '../engines/rclone/error-classes.ts';
+import type { Side, Sides } from '../engines/rclone/error-classes.ts';
 import { bucketRemote, sourceRemote, type Remote } from '../engines/rclone/remotes.ts';
 import { startTransfer } from '../engines/rclone/transfer.ts';
 import type { ErrorCode } from '../errors/catalogue.ts';
 import { pathOfKey, rcloneNameOfPath } from '../layout/encoding.ts';
-import { redact } from '../security/redact.ts';
 import type { RemoteDefinition } from '../sources/registry.ts';
 import type { BucketAccess } from '../storage/port.ts';
-import type { BulkCopier, BulkCopy, CopyProgress, ExistingFiles, SingleCopies, SingleCopy } from './port.ts';
+import type { BulkCopier, BulkCopy, ExistingFiles, SingleCopies, SingleCopy } from './port.ts';
+import { Batches, inBatches, Watch } from './single-copies.ts';
 
 /** A folder of this machine, a place in a bucket, or the source of a job. */
 export type BulkDestination =
@@ -31,18 +31,10 @@ export interface RcloneBulkOptions {
   readonly bandwidth: number;
 }
 
-/** Single files of one call: enough to keep it busy, few enough to hear often how it goes. */
-const FILES_A_BATCH = 128;
-const BYTES_A_BATCH = 64 * 1024 ** 2;
 const BATCHES_AT_ONCE = 4;
 /** Many servers take ten connections of one user, some only so many at a time that have not signed in yet. */
 const SFTP_TRANSFERS = 6;
-/** Failures of the connection one after the other, after which going on is hopeless. */
-const HOPELESS = 100;
-const POLL_MS = 1_000;
 const FETCHED_UNSEEN_BYTES = 32 * 1024 ** 2;
-/** Ended when nothing at all moves for so long: longer than rclone's own patience. */
-const STALL_MS = 15 * 60_000;
 
 /** Copies many objects with one call of rclone; single ones of all kinds with one rclone that stays until `close`. */
 export function rcloneBulk(options: RcloneBulkOptions): BulkCopier {
@@ -170,106 +162,6 @@ class RcloneBulk implements BulkCopier {
     if (outcome.fatal !== null) throw callError(outcome.fatal);
     return new Map([...outcome.failed].map(([name, { code }]) => [name, code]));
   }
-}
-
-/** Calls of many single copies, and what became of each. */
-class Batches {
-  readonly failed = new Map<string, ErrorCode>();
-  readonly done = { files: 0, bytes: 0 };
-  readonly #daemon: RcloneDaemon;
-  readonly #inputOf: (item: SingleCopy) => Record<string, string>;
-  readonly #sides: Sides;
-  #inRow = 0;
-
-  constructor(daemon: RcloneDaemon, inputOf: (item: SingleCopy) => Record<string, string>, sides: Sides) {
-    this.#daemon = daemon;
-    this.#inputOf = inputOf;
-    this.#sides = sides;
-  }
-
-  async copy(items: readonly SingleCopy[], concurrency: number): Promise<void> {
-    const { results } = await this.#daemon.call('job/batch', { concurrency, inputs: items.map(this.#inputOf) });
-    if (!Array.isArray(results) || results.length !== items.length) {
-      throw callError({ code: 'ERR_TRANSFER', message: 'The answer does not fit the call.' });
-    }
-    for (const [index, result] of (results as unknown[]).entries()) {
-      const message = errorOf(result);
-      const item = items[index];
-      if (item === undefined) continue;
-      if (message === null) this.#inRow = 0;
-      else this.#fail(item.toPath, message);
-      this.done.files += 1;
-      this.done.bytes += item.size;
-    }
-  }
-
-  #fail(path: string, message: string): void {
-    const { code, whole } = classify(message, this.#sides);
-    this.failed.set(path, code);
-    if (whole) this.#inRow += 1;
-    if (this.#inRow >= HOPELESS) throw callError({ code, message: redact(message) });
-  }
-}
-
-/** Tells how far single copies are, also within large files, and ends them when nothing moves any more. */
-class Watch {
-  stalled: Error | null = null;
-  readonly #daemon: RcloneDaemon;
-  readonly #done: Readonly<{ files: number; bytes: number }>;
-  readonly #onProgress: CopyProgress;
-  readonly #timer: NodeJS.Timeout;
-  /** What the program had moved when this began. */
-  #before: number | null = null;
-  #moved = { what: '', at: performance.now() };
-
-  constructor(daemon: RcloneDaemon, done: { files: number; bytes: number }, onProgress: CopyProgress) {
-    this.#daemon = daemon;
-    this.#done = done;
-    this.#onProgress = onProgress;
-    this.#timer = setInterval(() => void this.#look().catch(() => undefined), POLL_MS);
-  }
-
-  stop(): void {
-    clearInterval(this.#timer);
-  }
-
-  async #look(): Promise<void> {
-    const { bytes, transfers, checks, errors } = await this.#daemon.call('core/stats', {});
-    const now = performance.now();
-    const what = [bytes, transfers, checks, errors].join(' ');
-    if (what !== this.#moved.what) this.#moved = { what, at: now };
-    else if (now - this.#moved.at > STALL_MS) {
-      this.stalled = callError({ code: 'ERR_NETWORK', message: 'Nothing moved any more.' });
-      await this.#daemon.stop();
-    }
-    this.#before ??= Number(bytes) - this.#done.bytes;
-    this.#onProgress({ files: this.#done.files, bytes: Math.max(this.#done.bytes, Number(bytes) - this.#before) });
-  }
-}
-
-function errorOf(result: unknown): string | null {
-  if (typeof result !== 'object' || result === null) return 'no result';
-  const { error } = result as { error?: unknown };
-  return typeof error === 'string' && error !== '' ? error : null;
-}
-
-async function* inBatches(items: AsyncIterable<SingleCopy>): AsyncGenerator<SingleCopy[]> {
-  let batch: SingleCopy[] = [];
-  let bytes = 0;
-  for await (const item of items) {
-    if (batch.length > 0 && bytes + item.size > BYTES_A_BATCH) {
-      yield batch;
-      batch = [];
-      bytes = 0;
-    }
-    batch.push(item);
-    bytes += item.size;
-    if (batch.length < FILES_A_BATCH) continue;
-    yield batch;
-    batch = [];
-    bytes = 0;
-  }
-  if (batch.length > 0) yield batch;
 }
 
 interface Target {

@@ -6,7 +6,7 @@ import { parseKey } from '../layout/keys.ts';
 import type { Entry, Manifest } from '../layout/types.ts';
 import { groupEntries, isText, type CopyGroup } from './groups.ts';
 import { inOrder } from './in-order.ts';
-import { OutcomeList, kindOfProblem, MOST_NAMED, type FileOutcome } from './outcome.ts';
+import { OutcomeList, kindOfProblem, MOST_NAMED } from './outcome.ts';
 import { decide, nameCollisions, timeOfEntry } from './overwrite.ts';
 import type {
   Existing,
@@ -17,6 +17,7 @@ import type {
   RestoreTarget,
   SingleCopy,
 } from './port.ts';
+import type { RestoreProgress, RestoreReport } from './report.ts';
 import { Selection } from './selection.ts';
 
 /** Groups of fewer files than this are copied with all other single files: a call of the program for each would cost more. */
@@ -45,42 +46,6 @@ export interface RestoreRequest {
   readonly onProgress?: (progress: RestoreProgress) => void;
 }
 
-export interface RestoreProgress {
-  readonly phase: 'comparing' | 'copying' | 'verifying';
-  readonly files: number;
-  readonly filesTotal: number;
-  readonly bytes: number;
-  readonly bytesTotal: number;
-}
-
-export interface RestoreReport {
-  /** Files that the point holds under the paths that were asked for, and their bytes. */
-  readonly files: number;
-  readonly bytes: number;
-  readonly dryRun: boolean;
-  /** Of those: files that were not at the target before, that were replaced, that were left as they are; bytes to write. */
-  readonly created: number;
-  readonly overwritten: number;
-  readonly skipped: number;
-  readonly bytesToWrite: number;
-  /** Read back with the right size and hash. */
-  readonly exact: number;
-  /** Read back with the right size; there was no hash to compare. */
-  readonly sizeOnly: number;
-  /** Files whose content is an earlier version, because the source could not be read at the time of the point. */
-  readonly carried: number;
-  /** The first ten thousand files that are not as the point has them; `problemCount` counts all, `problemCodes` by code. */
-  readonly problems: readonly RestoreProblem[];
-  readonly problemCount: number;
-  readonly problemCodes: ReadonlyMap<RestoreProblemCode, number>;
-  /** What the report of the run names, with the totals of each kind. */
-  readonly outcomes: readonly FileOutcome[];
-  readonly totals: Readonly<Record<FileOutcome['kind'], number>>;
-  /** Milliseconds of copying and of reading back. */
-  readonly copyMs: number;
-  readonly verifyMs: number;
-}
-
 /**
  * Restores a point, or the files and folders of it that are named, and reads back every file that was written. Files that are not as
  * they should be are in the report; `verdictOf` says what that makes of the restore, `requireExact` makes an error of them.
@@ -99,18 +64,6 @@ export async function restorePoint(request: RestoreRequest): Promise<RestoreRepo
   } finally {
     await request.target.close(done);
   }
-}
-
-/**
- * Throws `ERR_RESTORE_MISMATCH` when any file of the point is not at the target as the point has it. Files that the point itself has no
- * version of are no mismatch: the point says so, and the report names them.
- */
-export function requireExact(report: RestoreReport): void {
-  const wrong = report.problems.filter(({ code }) => code !== 'FILE_NOT_IN_POINT');
-  if (wrong.length === 0) return;
-  throw new BackupError('ERR_RESTORE_MISMATCH', undefined, {
-    details: { problems: wrong.slice(0, 100), total: report.problemCount },
-  });
 }
 
 /** An entry that is to be at the target in the end; `copy` is false where an earlier attempt has put it there. */

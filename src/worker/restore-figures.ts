@@ -1,5 +1,5 @@
 import type { RunProgress } from '../database/leases.ts';
-import type { RestoreProgress } from '../restore/restore-point.ts';
+import type { RestoreProgress } from '../restore/report.ts';
 
 /** Speed is that of the last seconds: a mean over all of it would hardly move towards the end. */
 const WINDOW_MS = 10_000;

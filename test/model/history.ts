@@ -13,7 +13,8 @@ import { claimFolder, filesFolder, tombstoneKey } from '../../src/layout/keys.ts
 import type { ReindexPlan } from '../../src/layout/reindex.ts';
 import { macKeysOf } from '../../src/layout/mac.ts';
 import { LocalTarget } from '../../src/restore/local-target.ts';
-import { requireExact, restorePoint } from '../../src/restore/restore-point.ts';
+import { requireExact } from '../../src/restore/report.ts';
+import { restorePoint } from '../../src/restore/restore-point.ts';
 import { ConnectionKilled, type Fault, type FaultPlan } from '../../src/storage/memory.ts';
 import { storeBulk } from '../restore/memory-bulk.ts';
 import { ModelDatabase, ModelLedger, viewOf, type DatabaseFaults, type ModelPoint, type ModelRun } from './database.ts';

@@ -10,7 +10,8 @@ import { BucketTarget, destinationNames } from '../../src/restore/bucket-target.
 import { LocalTarget } from '../../src/restore/local-target.ts';
 import type { RestoreTarget } from '../../src/restore/port.ts';
 import { rcloneBulk } from '../../src/restore/rclone-bulk.ts';
-import { requireExact, restorePoint, type RestoreReport } from '../../src/restore/restore-point.ts';
+import { requireExact, type RestoreReport } from '../../src/restore/report.ts';
+import { restorePoint } from '../../src/restore/restore-point.ts';
 import { parseSource } from '../../src/sources/registry.ts';
 import type { BucketAccess } from '../../src/storage/port.ts';
 import { ensureBucket, openS3Store } from '../../src/storage/s3.ts';
