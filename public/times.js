@@ -28,15 +28,16 @@ const slot = new Intl.DateTimeFormat('en-GB', {
   minute: '2-digit',
 });
 
-/** As formatRelative of the server: `just now`, `5 min ago`, `in 3 h`, `2 d ago`. */
+/** As formatRelative of the server: `just now`, `5 min ago`, `in 3 h`, `2 d ago`, `8 months ago`, `2 years ago`. */
 function relative(at, now) {
   const distance = Math.abs(now - at);
   if (distance < 45_000) return at > now ? 'in a moment' : 'just now';
-  const [size, unit] = [
-    [DAY, 'd'],
-    [HOUR, 'h'],
-    [MINUTE, 'min'],
-  ].find(([limit]) => distance >= limit * 0.95) ?? [MINUTE, 'min'];
+  const [size, , unit] = [
+    [365.25 * DAY, 1.95, 'years'],
+    [30.4375 * DAY, 2.95, 'months'],
+    [DAY, 0.95, 'd'],
+    [HOUR, 0.95, 'h'],
+  ].find(([size, from]) => distance >= size * from) ?? [MINUTE, 1, 'min'];
   const amount = `${Math.max(1, Math.round(distance / size))} ${unit}`;
   return at > now ? `in ${amount}` : `${amount} ago`;
 }

@@ -44,17 +44,19 @@ export function formatDuration(milliseconds: number | null | undefined): string 
     .join(' ');
 }
 
-/** `just now`, `5 min ago`, `in 3 h`, `2 d ago`; the exact time belongs beside it (`formatTime`). */
+/** `just now`, `5 min ago`, `in 3 h`, `2 d ago`, `8 months ago`, `2 years ago`; the exact time belongs beside it (`formatTime`). */
 export function formatRelative(epochMs: number | null | undefined, now: number): string {
   if (epochMs === null || epochMs === undefined) return 'never';
   const distance = Math.abs(now - epochMs);
   if (distance < 45_000) return epochMs > now ? 'in a moment' : 'just now';
-  const steps: [number, string][] = [
-    [86_400_000, 'd'],
-    [3_600_000, 'h'],
-    [60_000, 'min'],
+  // Size of a unit, and from how many of them on it is the one to be told.
+  const steps: [number, number, string][] = [
+    [31_557_600_000, 1.95, 'years'],
+    [2_629_800_000, 2.95, 'months'],
+    [86_400_000, 0.95, 'd'],
+    [3_600_000, 0.95, 'h'],
   ];
-  const [size, unit] = steps.find(([limit]) => distance >= limit * 0.95) ?? [60_000, 'min'];
+  const [size, , unit] = steps.find(([size, from]) => distance >= size * from) ?? [60_000, 1, 'min'];
   const amount = `${Math.max(1, Math.round(distance / size))} ${unit}`;
   return epochMs > now ? `in ${amount}` : `${amount} ago`;
 }

@@ -51,6 +51,9 @@ describe('times in pages', () => {
     [now - 59 * 60_000, '1 h ago'],
     [now - 5 * 3_600_000, '5 h ago'],
     [now + 2 * 86_400_000, 'in 2 d'],
+    [now - 80 * 86_400_000, '80 d ago'],
+    [now - 240 * 86_400_000, '8 months ago'],
+    [now - 800 * 86_400_000, '2 years ago'],
     [null, 'never'],
   ])('are relative: %s', (at, text) => expect(formatRelative(at, now)).toBe(text));
 
