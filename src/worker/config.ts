@@ -87,7 +87,7 @@ export const configSchema = z.strictObject({
         .toUpperCase()
         .pipe(z.enum(['DEBUG', 'INFO', 'NOTICE', 'ERROR']))
         .default('INFO'),
-      transfers: positive.default(32),
+      transfers: positive.default(48),
     })
     .prefault({}),
   destination: z
