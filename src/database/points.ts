@@ -2,7 +2,7 @@ import type { Knex } from 'knex';
 import { BackupError } from '../errors/backup-error.ts';
 import type { Database, Executor } from './connect.ts';
 import { toDatabaseTime } from './times.ts';
-import { toStoredPoint, type RunRow, type StoredPoint } from './run-rows.ts';
+import { pointColumns, toStoredPoint, type RunRow, type StoredPoint } from './run-rows.ts';
 
 const POINTS = 's3_cloudbackup_restore_points';
 const JOBS = 's3_cloudbackup_jobs';
@@ -64,6 +64,8 @@ export class ClientPoints {
 
   liveQuery(jobId: number, limit: number): Knex.QueryBuilder {
     return this.#points(this.#database.knex)
+      .clearSelect()
+      .select(...[...pointColumns, 'generation'].map((name) => `p.${name}`), 'j.uuid as job_uuid')
       .where('p.job_id', jobId)
       .whereIn('p.state', ['kept', 'marked', 'deleting'])
       .orderBy('p.generation', 'desc')

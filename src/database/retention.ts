@@ -3,6 +3,7 @@ import { BackupError } from '../errors/backup-error.ts';
 import { planJob, type DataState, type JobPlan, type JobRetention, type LivePoint } from '../retention/of-job.ts';
 import { ownedStatuses } from '../runs/state.ts';
 import { firstTimezone } from '../schedule/zone.ts';
+import { appendAudit } from './audit.ts';
 import type { Database, Executor } from './connect.ts';
 import type { Lease } from './leases.ts';
 import { policyOf, type RetentionColumns } from './retention-rows.ts';
@@ -24,6 +25,8 @@ export interface PlannablePoint extends PointRow {
 
 /** What the columns of a job say about its retention. */
 export interface RetentionOfJob extends JobRetention {
+  readonly uuid: string;
+  readonly clientId: number;
   /** The job's own zone and its client's default, where they have one. */
   readonly timezones: readonly (string | null)[];
   /** The columns as they were read: the condition of what acts on them. */
@@ -36,6 +39,8 @@ export async function readRetention(executor: Executor, jobId: number): Promise<
     .leftJoin('s3_cloudbackup_settings as s', 's.client_id', 'j.client_id')
     .where('j.id', jobId)
     .first(
+      'j.uuid',
+      'j.client_id',
       'j.status',
       'j.frozen_at',
       'j.data_state',
@@ -52,6 +57,8 @@ export async function readRetention(executor: Executor, jobId: number): Promise<
     retention_json: row['retention_json'] as string | null,
   };
   return {
+    uuid: String(row['uuid']),
+    clientId: Number(row['client_id']),
     policy: policyOf(columns),
     frozen: row['frozen_at'] !== null,
     deleted: row['status'] === 'deleted',
@@ -149,8 +156,8 @@ export async function unmarkPoints(
 
 /**
  * marked → deleting, for good. One conditional update says so: marked, held by nobody, not pinned, the lease still ours, and the job's
- * retention, freeze and data as they were when the plan was made, in this same transaction. Returns those of `uuids` that are being
- * deleted now, also those that an earlier call confirmed. Throws ERR_LEASE_LOST.
+ * retention, freeze and data as they were when the plan was made, in this same transaction, which also writes the audit log. Returns
+ * those of `uuids` that are being deleted now, also those that an earlier call confirmed. Throws ERR_LEASE_LOST.
  */
 export async function confirmPoints(
   database: Database,
@@ -164,15 +171,37 @@ export async function confirmPoints(
     const plan = await planNow(database, trx, jobId, hostTimezone);
     const wanted = new Set(uuids);
     const goes = plan.remove.filter((uuid) => wanted.has(uuid));
+    let confirmed = 0;
     await inParts(goes, async (part) => {
-      await pointsIn(trx, jobId, part, 'marked')
+      confirmed += await pointsIn(trx, jobId, part, 'marked')
         .where('holds', 0)
         .modify(unlessAllGo, plan.job.dataState)
         .whereExists(ownedRun(trx, lease))
         .whereExists(unchangedJob(trx, jobId, plan.job))
         .update({ state: 'deleting' });
     });
-    return await inState(trx, jobId, uuids, 'deleting');
+    const deleting = await inState(trx, jobId, uuids, 'deleting');
+    if (confirmed > 0) await auditDeletion(database, trx, lease, plan.job, deleting);
+    return deleting;
+  });
+}
+
+/** Who reads the log sees which points went, and by which run. */
+async function auditDeletion(
+  database: Database,
+  trx: Knex.Transaction,
+  lease: Lease,
+  job: RetentionOfJob,
+  points: readonly string[],
+): Promise<void> {
+  await appendAudit(database, trx, {
+    actorKind: 'worker',
+    actorId: lease.runUuid,
+    clientId: job.clientId,
+    action: 'points.deleted',
+    targetKind: 'job',
+    targetId: job.uuid,
+    params: { count: points.length, points: points.slice(0, 200), retention: job.policy, data: job.dataState },
   });
 }
 

@@ -18,8 +18,8 @@ import { clientPointView } from './views.ts';
 
 const PAGE = 50;
 const DAY = 86_400_000;
-/** More are not drawn, and not planned for a preview. */
-const MOST_POINTS = 2_000;
+/** More are not looked at for a page: a point an hour for more than two years. */
+const MOST_POINTS = 20_000;
 
 /** Retention of one client's jobs: what it would do, pins, undoing what waits, bringing deleted jobs back. */
 export function retentionService(parts: ServiceParts, clientId: number): RetentionService {

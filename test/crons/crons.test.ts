@@ -98,6 +98,9 @@ describeOnBoth('the crons', (current) => {
       .knex('s3_cloudbackup_jobs')
       .where({ id: job.id })
       .update({ drill_every_days: 7, drill_next_at: due });
+    await database.knex('s3_cloudbackup_jobs').where({ id: job.id }).update({ maintenance_at: due });
+    const retention = await cron('retention', test, '--verbose');
+    expect(JSON.parse(retention.stdout)).toEqual({ queued: 0, applied: 0, dropped: 0, waiting: 1, failed: 0 });
     const proofs = await cron('proofs', test, '--verbose');
     expect(JSON.parse(proofs.stdout)).toEqual({ validations: 0, drills: 0, putOff: 1, overdue: 0, failed: 0 });
 

@@ -46,6 +46,8 @@ describeOnBoth('retention in the database', (current) => {
       ).toBeNull();
       expect((await confirm(s)).sort()).toEqual([...s.oldest].sort());
       expect(await confirm(s)).toHaveLength(2);
+      const audited = await database().knex('s3_cloudbackup_audit').where('action', 'points.deleted');
+      expect(audited).toHaveLength(1);
       await finishPoint(database(), s.lease, s.job.id, s.oldest[0] ?? '', 15);
       await finishPoint(database(), s.lease, s.job.id, s.oldest[0] ?? '', 15);
       expect((await jobRow(database(), s.job))['stored_bytes']).toBe(25);

@@ -56,11 +56,12 @@ export function timelineOf(
   );
   const oldest = timed.at(-1);
   if (oldest === undefined) return null;
+  const drawn = thinned(timed, ({ point }) => point.pinned || point.point_id === selectedId);
   const place = scaleOf(timed.map(({ age }) => age));
   const largest = Math.max(1, ...timed.map(({ point }) => point.bytes));
   const room = AXIS - TOP;
   const length = (bytes: number): number => (bytes <= 0 ? 0 : Math.max(2, Math.round((bytes / largest) * room)));
-  const marks = timed.map(({ point, age }) => {
+  const marks = drawn.map(({ point, age }) => {
     const size = Math.max(2, length(point.bytes));
     const added = Math.min(size, length(point.added_bytes));
     return {
@@ -83,9 +84,20 @@ export function timelineOf(
     barWidth: marks.length > 120 ? 3 : marks.length > 24 ? 5 : 8,
     ticks: place.ticks,
     marks: marks.reverse(),
-    summary: summaryOf(points, oldest.point, timezone),
+    summary: summaryOf(points, oldest.point, timezone) + (drawn.length < timed.length ? `, ${drawn.length} drawn` : ''),
     largest: formatBytes(largest),
   };
+}
+
+/** More bars than this lie on each other: the young ones stay, of the old ones each so-manieth, and those that matter. */
+const MOST_MARKS = 240;
+
+function thinned<Item>(items: readonly Item[], matters: (item: Item) => boolean): Item[] {
+  const young = MOST_MARKS / 2;
+  const step = Math.ceil((items.length - young) / young);
+  return items.length <= MOST_MARKS
+    ? [...items]
+    : items.filter((item, index) => index < young || index === items.length - 1 || index % step === 0 || matters(item));
 }
 
 interface Scale {
