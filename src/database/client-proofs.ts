@@ -2,7 +2,7 @@ import type { Knex } from 'knex';
 import { activeStatuses } from '../runs/state.ts';
 import type { Database } from './connect.ts';
 import type { ProofStatus } from './proofs.ts';
-import { fromDatabaseTime, fromDatabaseTimeOrNull } from './times.ts';
+import { fromDatabaseTime } from './times.ts';
 
 const JOBS = 's3_cloudbackup_jobs';
 const RUNS = 's3_cloudbackup_runs';
@@ -26,20 +26,6 @@ export interface StoredDrill {
   readonly finished_at: number;
 }
 
-/** What a job's row says of its proofs; times are epoch milliseconds. */
-export interface ProofState {
-  readonly validation_mode: string;
-  readonly validation_every_days: number | null;
-  readonly validation_next_at: number | null;
-  readonly validation_last_at: number | null;
-  readonly validation_last_status: ProofStatus | null;
-  readonly drill_every_days: number | null;
-  readonly drill_next_at: number | null;
-  readonly drill_last_at: number | null;
-  readonly drill_last_status: ProofStatus | null;
-  readonly drill_overdue_since: number | null;
-}
-
 /** Validations and restore tests of one client. Every statement names the client. */
 export class ClientProofs {
   readonly #database: Database;
@@ -50,28 +36,19 @@ export class ClientProofs {
     this.#clientId = clientId;
   }
 
-  /** Null: none of this client's, or deleted. */
-  async state(jobUuid: string): Promise<ProofState | null> {
-    const row = (await this.#database
-      .knex(JOBS)
-      .where({ uuid: jobUuid, client_id: this.#clientId })
-      .whereNot('status', 'deleted')
-      .first('*')) as Record<string, unknown> | undefined;
-    if (row === undefined) return null;
-    const days = (name: string): number | null => (row[name] === null ? null : Number(row[name]));
-    const time = (name: string): number | null => fromDatabaseTimeOrNull(row[name] as string | null);
-    return {
-      validation_mode: String(row['validation_mode']),
-      validation_every_days: days('validation_every_days'),
-      validation_next_at: time('validation_next_at'),
-      validation_last_at: time('validation_last_at'),
-      validation_last_status: row['validation_last_status'] as ProofStatus | null,
-      drill_every_days: days('drill_every_days'),
-      drill_next_at: time('drill_next_at'),
-      drill_last_at: time('drill_last_at'),
-      drill_last_status: row['drill_last_status'] as ProofStatus | null,
-      drill_overdue_since: time('drill_overdue_since'),
-    };
+  /** The newest run that validated a point of this job, or null. */
+  async lastValidation(jobId: number): Promise<string | null> {
+    const row = (await this.lastValidationQuery(jobId)) as { uuid: string } | undefined;
+    return row?.uuid ?? null;
+  }
+
+  lastValidationQuery(jobId: number): Knex.QueryBuilder {
+    return this.#database
+      .knex(RUNS)
+      .where({ job_id: jobId, kind: 'validation', client_id: this.#clientId })
+      .whereIn('validation_status', ['success', 'size_only', 'failed'])
+      .orderBy('created_at', 'desc')
+      .first('uuid');
   }
 
   /** Newest first, before the record `before`; of one job or of all. */

@@ -34,9 +34,14 @@ export interface StoredJob {
   readonly encryption_enabled: boolean;
   readonly validation_mode: string;
   readonly validation_every_days: number | null;
+  readonly validation_last_status: string | null;
   readonly validation_last_at: number | null;
+  readonly validation_next_at: number | null;
   readonly drill_every_days: number | null;
+  readonly drill_last_status: string | null;
   readonly drill_last_at: number | null;
+  readonly drill_next_at: number | null;
+  readonly drill_overdue_since: number | null;
   readonly retention_mode: string;
   readonly retention_value: number | null;
   readonly retention_json: string | null;
@@ -191,9 +196,14 @@ export function toStoredJob(row: JobRow): StoredJob {
     encryption_enabled: flag('encryption_enabled'),
     validation_mode: text('validation_mode'),
     validation_every_days: countOrNull('validation_every_days'),
+    validation_last_status: textOrNull('validation_last_status'),
     validation_last_at: time('validation_last_at'),
+    validation_next_at: time('validation_next_at'),
     drill_every_days: countOrNull('drill_every_days'),
+    drill_last_status: textOrNull('drill_last_status'),
     drill_last_at: time('drill_last_at'),
+    drill_next_at: time('drill_next_at'),
+    drill_overdue_since: time('drill_overdue_since'),
     retention_mode: text('retention_mode'),
     retention_value: countOrNull('retention_value'),
     retention_json: textOrNull('retention_json'),

@@ -3,7 +3,7 @@ import type { ServiceState } from '../host/port.ts';
 import type { ComparisonView, FolderView, SearchView, VersionsView } from '../protocol/browse.ts';
 import type { BucketView, ConnectionView, JobCard, JobView, SettingsView, SourceView } from '../protocol/job.ts';
 import type { Overwrite } from '../protocol/run-options.ts';
-import type { DrillView, ProofsView, RunFileTotals, RunFileView } from '../protocol/proofs.ts';
+import type { DrillView, RunFileTotals, RunFileView } from '../protocol/proofs.ts';
 import type { EventView, PointView, ProgressView, RunView, ValidationStatusField } from '../protocol/run.ts';
 import type { DeletedJobView, JudgedPointView, RetentionPreview } from '../protocol/retention.ts';
 import type { RetentionInput } from './retention-change.ts';
@@ -122,7 +122,7 @@ export interface RetentionService {
 }
 
 export interface PointHistory {
-  /** `goes_at`: by its age, or when the retention that waits comes into force. */
+  /** `goes_at`: by its age, or when the retention that waits comes into force. While retention is frozen all are kept, for `frozen`. */
   readonly points: JudgedPointView[];
   readonly stored_bytes: number;
   /** False: there are more, older ones. */
@@ -189,8 +189,8 @@ export interface ProofService {
   startValidation(jobId: string, options?: { pointId?: string | undefined }): Promise<{ runId: string }>;
   /** @throws BackupError `JOB_NOT_FOUND`, `POINT_NOT_FOUND`, `ALREADY_RUNNING`, `SERVICE_SUSPENDED` */
   startDrill(jobId: string): Promise<{ runId: string }>;
-  /** @throws BackupError `JOB_NOT_FOUND` */
-  state(jobId: string): Promise<ProofsView>;
+  /** The run of the last validation that came to a result, or null. @throws BackupError `JOB_NOT_FOUND` */
+  lastValidation(jobId: string): Promise<string | null>;
   /** Newest first; of one job or of all. @throws BackupError `JOB_NOT_FOUND` */
   drills(query: {
     jobId?: string | undefined;

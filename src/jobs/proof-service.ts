@@ -82,23 +82,8 @@ export function proofService(parts: ServiceParts, clientId: number): ProofServic
       return { runId };
     },
 
-    async state(jobId) {
-      const state = await proofs.state(jobId);
-      if (state === null) throw new BackupError('JOB_NOT_FOUND');
-      return {
-        validation_mode: state.validation_mode,
-        validation_every_days: state.validation_every_days,
-        validation_last_status: state.validation_last_status,
-        drill_every_days: state.drill_every_days,
-        drill_last_status: state.drill_last_status,
-        ...times({
-          validation_last_at: state.validation_last_at,
-          validation_next_at: state.validation_next_at,
-          drill_last_at: state.drill_last_at,
-          drill_next_at: state.drill_next_at,
-          drill_overdue_since: state.drill_overdue_since,
-        }),
-      };
+    async lastValidation(jobId) {
+      return await proofs.lastValidation(await jobs.rowId(jobId));
     },
 
     async drills({ jobId, cursor, limit = PAGE }) {

@@ -3,6 +3,7 @@ import type { ClientPoint } from '../database/points.ts';
 import { isOver, isSkipped, type ListedRun, type StoredPoint, type StoredRun } from '../database/run-rows.ts';
 import { catalogue, type ErrorCode } from '../errors/catalogue.ts';
 import type { JobView } from '../protocol/job.ts';
+import { ProofStatusField } from '../protocol/proofs.ts';
 import {
   ValidationStatusField,
   type PointView,
@@ -54,7 +55,16 @@ export function jobView(job: StoredJob, timezone: string): JobView {
     encryption_enabled: job.encryption_enabled,
     validation_mode: job.validation_mode,
     validation_every_days: job.validation_every_days,
+    validation_last_status: proofStatus(job.validation_last_status),
     drill_every_days: job.drill_every_days,
+    drill_last_status: proofStatus(job.drill_last_status),
+    ...times({
+      validation_last_at: job.validation_last_at,
+      validation_next_at: job.validation_next_at,
+      drill_last_at: job.drill_last_at,
+      drill_next_at: job.drill_next_at,
+      drill_overdue_since: job.drill_overdue_since,
+    }),
     retention_mode: job.retention_mode,
     retention_value: job.retention_value,
     retention: job.retention,
@@ -188,6 +198,10 @@ export function progressView(run: StoredRun): ProgressView {
       not_before: run.not_before,
     }),
   };
+}
+
+function proofStatus(stored: string | null): JobView['validation_last_status'] {
+  return ProofStatusField.nullable().catch(null).parse(stored);
 }
 
 /** A word that is not known (of a newer worker) says nothing. */

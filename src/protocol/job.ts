@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { RetentionPolicyView } from './retention.ts';
+import { ProofStatusField } from './proofs.ts';
 import { RunView } from './run.ts';
 import { timeFields } from './times.ts';
 
@@ -61,7 +62,17 @@ export const JobView = z.object({
   validation_mode: z.string(),
   /** Null: never by schedule. */
   validation_every_days: z.number().nullable(),
+  validation_last_status: ProofStatusField.nullable(),
   drill_every_days: z.number().nullable(),
+  drill_last_status: ProofStatusField.nullable(),
+  ...timeFields(
+    'validation_last_at',
+    'validation_next_at',
+    'drill_last_at',
+    'drill_next_at',
+    /** A restore test is due, and none was good since then. */
+    'drill_overdue_since',
+  ),
   retention_mode: z.string(),
   retention_value: z.number().nullable(),
   /** What is in force, in one object. */

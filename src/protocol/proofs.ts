@@ -27,24 +27,6 @@ export const DrillView = z.object({
 });
 export type DrillView = z.infer<typeof DrillView>;
 
-/** Where a job stands with its proofs. */
-export const ProofsView = z.object({
-  validation_mode: z.string(),
-  validation_every_days: z.number().nullable(),
-  validation_last_status: ProofStatusField.nullable(),
-  drill_every_days: z.number().nullable(),
-  drill_last_status: ProofStatusField.nullable(),
-  ...timeFields(
-    'validation_last_at',
-    'validation_next_at',
-    'drill_last_at',
-    'drill_next_at',
-    /** A restore test is due, and none was good since then. */
-    'drill_overdue_since',
-  ),
-});
-export type ProofsView = z.infer<typeof ProofsView>;
-
 export const RunFileKindField = z.enum([
   'carried',
   'failed',

@@ -150,6 +150,11 @@ describe('the records of restore tests', () => {
     const { text } = await ada().page(`/jobs/${job}`);
     expect(text).toContain('1 file missing or different');
     expect(text).toContain('No good one since');
+    expect(text).toContain('The last restore test did not pass');
+    const view = await ada().get('cloudbackup_get_job', { job_id: job });
+    expect((view.body as { job: object }).job).toMatchObject({
+      ...{ drill_last_status: 'failed', drill_overdue_since: '2026-01-01T00:00:00.000Z' },
+    });
     expect(text).toContain('cloudbackup_start_drill');
     expect(text).toContain('Every week');
     const form = await ada().page(`/jobs/${job}/edit`);

@@ -99,7 +99,7 @@ describe('proofs by a worker', () => {
       expect((await world.client.proofs.drills({ jobId: job })).rows).toMatchObject([
         { status: 'success', files: 3, exact: 3, size_only: 0, run_id: drill.run_id },
       ]);
-      expect(await world.client.proofs.state(job)).toMatchObject({ drill_last_status: 'success' });
+      expect((await world.client.jobs.get(job)).job).toMatchObject({ drill_last_status: 'success' });
 
       const [row] = (await world.database.knex('s3_cloudbackup_restore_points').where('run_uuid', backup.run_id)) as {
         claim_name: string;
@@ -135,11 +135,11 @@ describe('proofs by a worker', () => {
       expect(await codesOf(world, failed.run_id)).toEqual(
         expect.arrayContaining(['FILES_DIFFER', 'VALIDATION_FAILED']),
       );
-      expect(await world.client.proofs.state(job)).toMatchObject({ validation_last_status: 'failed' });
+      expect((await world.client.jobs.get(job)).job).toMatchObject({ validation_last_status: 'failed' });
       const tested = await world.waitForRun((await world.client.proofs.startDrill(job)).runId);
       expect(tested).toMatchObject({ status: 'failed', problem: { code: 'ERR_DRILL_FAILED' } });
       expect((await world.client.proofs.files(tested.run_id, { limit: 10 })).rows).toMatchObject(found);
-      expect(await world.client.proofs.state(job)).toMatchObject({ drill_last_status: 'failed' });
+      expect((await world.client.jobs.get(job)).job).toMatchObject({ drill_last_status: 'failed' });
       await expect(world.stranger.proofs.files(tested.run_id, { limit: 1 })).rejects.toMatchObject({
         code: 'RUN_NOT_FOUND',
       });
@@ -201,7 +201,7 @@ describe('proofs by a worker', () => {
       expect(await codesOf(world, runId)).toEqual(
         expect.arrayContaining(['VALIDATION_QUEUED', 'VALIDATION_COMPARED', 'YIELDED']),
       );
-      const state = await world.client.proofs.state(job);
+      const state = (await world.client.jobs.get(job)).job;
       expect(state).toMatchObject({ validation_last_status: null, validation_last_at: null });
       expect(state.validation_next_at_epoch_ms).toBeLessThan(Date.now() + 2 * 60 * MINUTE);
       await world.client.runs.start(job);
@@ -217,7 +217,7 @@ describe('proofs by a worker', () => {
       expect((await world.client.proofs.drills({ jobId: job })).rows).toMatchObject([
         { status: 'failed', files: 0, point_id: null, run_id: drill.runId },
       ]);
-      expect(await world.client.proofs.state(job)).toMatchObject({ drill_last_status: 'failed' });
+      expect((await world.client.jobs.get(job)).job).toMatchObject({ drill_last_status: 'failed' });
       const [point] = (await world.database
         .knex('s3_cloudbackup_restore_points')
         .select('holds')

@@ -22,7 +22,7 @@ import {
   runFileTotalsQuery,
   type RunFile,
 } from '../../src/database/run_files.ts';
-import { toDatabaseTime } from '../../src/database/times.ts';
+import { fromDatabaseTime, toDatabaseTime } from '../../src/database/times.ts';
 import type { ServiceState } from '../../src/host/port.ts';
 import { runProofsOnce, type ProofsReport } from '../../src/runs/proofs.ts';
 import { describeOnBoth } from '../database/both.ts';
@@ -214,14 +214,13 @@ describeOnBoth('proofs by schedule', (current) => {
     );
     const after = await jobRow(database, job);
     expect(after).toMatchObject({ drill_last_status: 'size_only', drill_overdue_since: null });
-    expect(Date.parse(`${String(after['drill_next_at']).replace(' ', 'T')}Z`)).toBeGreaterThan(Date.now() + 6.9 * DAY);
+    expect(fromDatabaseTime(String(after['drill_next_at']))).toBeGreaterThan(Date.now() + 6.9 * DAY);
     expect(await lastCanary(database, job.id)).toBe('the canary');
     const proofs = new ClientProofs(database, job.clientId);
     const drills = await proofs.listDrills({ jobId: job.id, limit: 5 });
     expect(drills).toMatchObject([{ status: 'size_only' }, { status: 'failed', duration_ms: 1_500, problems: 1 }]);
     expect(await proofs.listDrills({ before: drills[0]?.uuid, limit: 5 })).toMatchObject([{ status: 'failed' }]);
     expect(await new ClientProofs(database, job.clientId + 1).listDrills({ limit: 5 })).toEqual([]);
-    expect(await new ClientProofs(database, job.clientId + 1).state(job.uuid)).toBeNull();
   });
 });
 
@@ -259,8 +258,11 @@ describeOnBoth('the validation of a backup', (current) => {
     );
     await database.knex('s3_cloudbackup_runs').where('id', validation?.id).update(ended);
     expect(await proofs.validationOf(run.uuid)).toEqual({ status: 'failed', excerpt: 'two files differ' });
-    expect(await proofs.state(job.uuid)).toMatchObject({ validation_last_status: 'failed' });
-    expect((await proofs.state(job.uuid))?.validation_next_at).toBeGreaterThan(Date.now() + 6.9 * DAY);
+    const row = await jobRow(database, job);
+    expect(row).toMatchObject({ validation_last_status: 'failed' });
+    expect(fromDatabaseTime(String(row['validation_next_at']))).toBeGreaterThan(Date.now() + 6.9 * DAY);
+    expect(await proofs.lastValidation(job.id)).toBe(validation?.uuid);
+    expect(await new ClientProofs(database, 99).lastValidation(job.id)).toBeNull();
   });
 
   it('that was stopped before it found anything leaves no result, and comes again soon', async () => {
@@ -274,9 +276,10 @@ describeOnBoth('the validation of a backup', (current) => {
           ...{ parentRunUuid: null, status: null, complete: false, excerpt: 'stopped' },
         }),
     );
-    const state = await new ClientProofs(database, job.clientId).state(job.uuid);
+    const state = await jobRow(database, job);
     expect(state).toMatchObject({ validation_last_status: 'success', validation_last_at: null });
-    expect(state?.validation_next_at).toBeLessThan(Date.now() + 2 * HOUR);
+    expect(fromDatabaseTime(String(state['validation_next_at']))).toBeLessThan(Date.now() + 2 * HOUR);
+    expect(await new ClientProofs(database, job.clientId).lastValidation(job.id)).toBeNull();
   });
 
   it('makes room for a backup while it is queued', async () => {
@@ -348,6 +351,7 @@ describeOnBoth(
       const proofs = new ClientProofs(database, 7);
       await expectUsesIndex(test, proofs.drillsQuery({ limit: 50 }));
       await expectUsesIndex(test, proofs.drillsQuery({ jobId: job.id, limit: 50, before: v7() }));
+      await expectUsesIndex(test, proofs.lastValidationQuery(job.id));
       await expectUsesIndex(test, proofs.runningQuery(job.uuid, run.uuid));
       await expectUsesIndex(test, runFilesQuery(database, run.id, { limit: 50, after: 100 }));
       await expectUsesIndex(test, runFilesQuery(database, run.id, { limit: 50, kind: 'failed' }));

@@ -30,7 +30,7 @@ export const jobPage = page({
       facts: factsOf(card, source),
       banners: bannersOf(card, source),
       runs: { rows: runs.rows.map(runRow), next: runs.next, first: query.runs === undefined },
-      proofs: await proofsModel(client, jobId),
+      proofs: await proofsModel(client, card),
       history: historyModel(history, request.now, request.timezone, query.point),
       retention: retentionModel(card),
       points: { rows: points.rows.map(pointRow), next: points.next, first: query.points === undefined },

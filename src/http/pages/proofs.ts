@@ -1,5 +1,6 @@
 import type { ClientServices } from '../../jobs/client.ts';
-import type { DrillView, ProofsView, ProofStatusField } from '../../protocol/proofs.ts';
+import type { JobView } from '../../protocol/job.ts';
+import type { DrillView, ProofStatusField } from '../../protocol/proofs.ts';
 import type { ShownState } from './run-words.ts';
 import { counted } from './words.ts';
 
@@ -15,9 +16,14 @@ interface ShownProof {
 }
 
 export interface ProofsModel {
-  readonly validation: ShownProof;
-  readonly drill: ShownProof & { readonly overdueSince: number | null };
+  readonly validation: ShownProof & LastRun;
+  readonly drill: ShownProof & LastRun & { readonly overdueSince: number | null };
   readonly drills: readonly DrillRow[];
+}
+
+/** The run that the state comes from. */
+interface LastRun {
+  readonly runId: string | null;
 }
 
 interface DrillRow {
@@ -31,15 +37,19 @@ interface DrillRow {
   readonly problem: string | null;
 }
 
-export async function proofsModel(client: ClientServices, jobId: string): Promise<ProofsModel> {
-  const [state, drills] = await Promise.all([
-    client.proofs.state(jobId),
-    client.proofs.drills({ jobId, limit: DRILLS_SHOWN }),
+export async function proofsModel(client: ClientServices, job: JobView): Promise<ProofsModel> {
+  const [drills, runId] = await Promise.all([
+    client.proofs.drills({ jobId: job.job_id, limit: DRILLS_SHOWN }),
+    client.proofs.lastValidation(job.job_id),
   ]);
-  return { validation: validationOf(state), drill: drillOf(state), drills: drills.rows.map(drillRow) };
+  return {
+    validation: { ...validationOf(job), runId },
+    drill: { ...drillOf(job), runId: drills.rows[0]?.run_id ?? null },
+    drills: drills.rows.map(drillRow),
+  };
 }
 
-function validationOf(proofs: ProofsView): ShownProof {
+function validationOf(proofs: JobView): ShownProof {
   const { validation_mode: mode, validation_every_days: days, validation_last_status: last } = proofs;
   const when = [
     ...(mode === 'post_run' ? ['all files after each backup'] : []),
@@ -53,7 +63,7 @@ function validationOf(proofs: ProofsView): ShownProof {
   };
 }
 
-function drillOf(proofs: ProofsView): ProofsModel['drill'] {
+function drillOf(proofs: JobView): Omit<ProofsModel['drill'], 'runId'> {
   const { drill_every_days: days, drill_last_status: last } = proofs;
   const overdueSince = proofs.drill_overdue_since_epoch_ms;
   return {
