@@ -35,6 +35,7 @@ type Trouble = 'none' | 'killed' | 'error' | 'zombie' | 'cancel' | 'database' | 
 
 export interface HistoryReport {
   readonly seed: number;
+  /** Kept to the end. */
   readonly points: number;
   readonly claims: number;
   /** Points that were deleted, for good. */
@@ -79,6 +80,7 @@ class History {
   readonly #foreign: ForeignObjects;
   #hours = 0;
   #pruned = 0;
+  #points = 0;
   #stale = false;
   #database: ModelDatabase;
   #older: ReturnType<ModelDatabase['snapshot']> | null = null;
@@ -122,7 +124,7 @@ class History {
   report(): HistoryReport {
     return {
       seed: this.#seed,
-      points: this.#database.live.length,
+      points: this.#points,
       claims: this.#claims,
       pruned: this.#pruned,
       troubles: this.#troubles,
@@ -163,6 +165,7 @@ class History {
     await this.#calmPrune();
     await this.#check();
     await this.#requireClean();
+    this.#points = this.#database.live.length;
     if (this.#random.chance(0.3)) await this.#deleteData();
     await this.#foreign.check();
   }
