@@ -79,12 +79,17 @@ export function retentionService(parts: ServiceParts, clientId: number): Retenti
       const { live, open, at } = await situation(job);
       const now = new Map(planRetention(job.retention, open.map(toPlanned), at).map((one) => [one.id, one]));
       const pending = job.retention_pending;
+      const frozen = job.frozen_at !== null;
       const later = new Map(
         (pending === null ? [] : planRetention(pending, open.map(toPlanned), at)).map((one) => [one.id, one]),
       );
       return {
         points: live.map((point) => {
           const view = judged(point, now.get(point.uuid), job.retention);
+          // Whatever is planned: until somebody releases it, nothing goes.
+          if (frozen && point.state !== 'deleting') {
+            return { ...view, keep: true, reasons: view.keep ? view.reasons : ['frozen'], ...times({ goes_at: null }) };
+          }
           const goesLater = view.keep && later.get(point.uuid)?.keep === false;
           return goesLater ? { ...view, ...times({ goes_at: job.retention_acts_at }) } : view;
         }),

@@ -222,6 +222,11 @@ describe('the pages', () => {
     expect(page).toMatch(/5 restore points since .*, 2 of them go/);
     expect(page).toContain('Retention gives it up');
     expect(page).not.toMatch(/ style="/);
+    await rows('jobs').where('uuid', job).update({ frozen_at: portal.database.now() });
+    const frozen = (await ada().page(`/jobs/${job}?point=${points[1]}`)).text;
+    expect(frozen).toContain('Kept: retention is stopped until it is released.');
+    expect(frozen).toContain('/api/cloudbackup_release_brake');
+    expect(frozen).not.toContain('fate-soon');
   });
 
   it('show what waits, with its undo, and the preview beside the form', async () => {

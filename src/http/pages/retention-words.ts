@@ -28,6 +28,7 @@ const reasonTexts: Readonly<Record<string, string>> = {
   newest: 'the newest',
   last_good: 'the newest without gaps',
   pinned: 'pinned',
+  frozen: 'retention is stopped until it is released',
   all: 'all are kept',
   count: 'one of the last',
   age: 'young enough',
