@@ -470,10 +470,13 @@ describe('a prune', () => {
     });
 
     it('never lets a run adopt what a late delete is on its way to: objects of a base that goes', async () => {
+      job.source.write('of-the-base', 'named by the sleeper alone, when the base is gone');
+      const before = await job.run();
       const backup = await sleepingBackup();
+      job.source.set('of-the-base', null);
       await job.run();
       job.keep(1);
-      const base = job.database.tables.points.find(({ run }) => run === last().run.uuid);
+      const base = job.database.tables.points.find(({ run }) => run === before.run.uuid);
       const pruner = await sleepingPrune();
       expect(base?.state).toBe('deleting');
       await backup.wake();
