@@ -152,7 +152,7 @@ function maintained(run: ProgressView): string {
   const nothing = run.objects_transferred === 0;
   if (run.status === 'failed') return 'Maintenance failed';
   if (run.status === 'cancelled') return nothing ? 'Maintenance stopped' : `Maintenance stopped: ${removed}`;
-  return nothing ? 'Maintenance complete: nothing had to go' : `Maintenance complete: ${removed}`;
+  return nothing ? 'Maintenance complete: no file had to go' : `Maintenance complete: ${removed}`;
 }
 
 function ended(run: ProgressView): string {
