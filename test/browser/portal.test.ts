@@ -131,7 +131,7 @@ describe('a customer in the portal', () => {
       }
       await page.goto(`${demo.address}/jobs/${made.job}`);
       // A source by SFTP tells no checksums: that is said, and not called verified.
-      expect(await page.textContent('[data-proof="validation"]')).toContain('not all compared by content');
+      expect(await page.textContent('[data-proof="validation"]')).toContain('some by size only');
       expect(await page.textContent('[data-proof="drill"]')).toContain('Passed');
       expect(await page.locator('#proofs tbody tr').count()).toBe(1);
 

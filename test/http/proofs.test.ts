@@ -149,7 +149,7 @@ describe('the records of restore tests', () => {
     await portal.database.knex('s3_cloudbackup_jobs').update({ drill_overdue_since: '2026-01-01 00:00:00.000' });
     const { text } = await ada().page(`/jobs/${job}`);
     expect(text).toContain('1 file missing or different');
-    expect(text).toContain('No good one since');
+    expect(text).toContain('Overdue since');
     expect(text).toContain('The last restore test did not pass');
     const view = await ada().get('cloudbackup_get_job', { job_id: job });
     expect((view.body as { job: object }).job).toMatchObject({

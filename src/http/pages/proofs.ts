@@ -68,11 +68,11 @@ function drillOf(proofs: JobView): Omit<ProofsModel['drill'], 'runId'> {
   const overdueSince = proofs.drill_overdue_since_epoch_ms;
   return {
     state:
-      overdueSince !== null && last !== 'failed'
-        ? { kind: 'overdue', word: 'Overdue' }
-        : last === null
+      last !== null
+        ? drillStates[last]
+        : overdueSince === null
           ? { kind: 'idle', word: 'Not done yet' }
-          : drillStates[last],
+          : { kind: 'overdue', word: 'None was good yet' },
     lastAt: proofs.drill_last_at_epoch_ms,
     nextAt: days === null ? null : proofs.drill_next_at_epoch_ms,
     when: days === null ? 'Only when you start it' : upperFirst(every(days)),
@@ -82,13 +82,13 @@ function drillOf(proofs: JobView): Omit<ProofsModel['drill'], 'runId'> {
 
 export const validationStates: Readonly<Record<ProofStatusField, ShownState>> = {
   success: { kind: 'good', word: 'No differences' },
-  size_only: { kind: 'warning', word: 'No differences, not all compared by content' },
+  size_only: { kind: 'warning', word: 'No differences, some by size only' },
   failed: { kind: 'failed', word: 'Differences found' },
 };
 
 const drillStates: Readonly<Record<ProofStatusField, ShownState>> = {
   success: { kind: 'good', word: 'Passed' },
-  size_only: { kind: 'warning', word: 'Read back, not all compared by content' },
+  size_only: { kind: 'warning', word: 'Read back, some by size only' },
   failed: { kind: 'failed', word: 'Failed' },
 };
 
