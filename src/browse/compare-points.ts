@@ -22,6 +22,7 @@ export interface ComparisonCounts {
   readonly added: number;
   readonly removed: number;
   readonly changed: number;
+  /** Of the files that were added, and of those that were removed. */
   readonly addedBytes: number;
   readonly removedBytes: number;
 }
@@ -143,8 +144,8 @@ function differenceOf(before: Entry | null, after: Entry | null): Difference | n
 
 function count(counts: { -readonly [Name in keyof ComparisonCounts]: number }, found: Difference): void {
   counts[found.kind] += 1;
-  if (found.kind !== 'removed') counts.addedBytes += found.after?.size ?? 0;
-  if (found.kind !== 'added') counts.removedBytes += found.before?.size ?? 0;
+  if (found.kind === 'added') counts.addedBytes += found.after?.size ?? 0;
+  if (found.kind === 'removed') counts.removedBytes += found.before?.size ?? 0;
 }
 
 function sideOf({ size, mtime, state }: Entry): Side {

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,8 +24,10 @@ beforeAll(async () => {
     startDemo({ dataDir: folder, port: 0, say: () => undefined, signal: stop.signal }),
     launchChromium(),
   ]);
-  const { runId } = await demo.client.runs.start(demo.jobs.office ?? '');
-  while ((await demo.client.runs.get(runId)).finished_at === null) await new Promise((done) => setTimeout(done, 100));
+  await backUp();
+  writeFileSync(demo.folder.path('sources', 'sftp', 'README.txt'), 'changed meanwhile');
+  // The source's server remembers its folders for a second.
+  while ((await backUp()) === 0);
 }, 2 * MINUTE);
 
 afterAll(async () => {
@@ -34,6 +36,16 @@ afterAll(async () => {
   await demo?.stop();
   await rm(folder, { recursive: true, force: true });
 }, MINUTE);
+
+/** Resolves to how many files were copied. */
+async function backUp(): Promise<number> {
+  const { runId } = await demo.client.runs.start(demo.jobs.office ?? '');
+  for (;;) {
+    const run = await demo.client.runs.get(runId);
+    if (run.finished_at !== null) return run.objects_transferred;
+    await new Promise((done) => setTimeout(done, 100));
+  }
+}
 
 const restoreAddress = (): string => `${demo.address}/jobs/${demo.jobs.office}/restore`;
 const inBucket = (prefix: string): string => demo.folder.path('storage', 'ada-archive', prefix);
@@ -155,6 +167,14 @@ describe('a customer who wants files back', () => {
         );
         expect([view, tooWide]).toEqual([view, 0]);
       }
+      await page.goto(restoreAddress());
+      await page.click('text=Show what changed');
+      await page.waitForURL(/compare=/);
+      expect(await page.textContent('#browse')).toContain('1 changed, 0 removed');
+      expect(await barriersOf(page)).toEqual([]);
+      expect(
+        await page.evaluate<number>('document.documentElement.scrollWidth - document.documentElement.clientWidth'),
+      ).toBe(0);
       expect(complaints).toEqual([]);
       await context.close();
     },

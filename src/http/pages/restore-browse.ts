@@ -169,17 +169,13 @@ function versionsModel(found: VersionsView, point: PointView): Omit<Extract<Brow
   };
 }
 
-const kinds = {
-  added: { kind: 'good', word: 'Added' },
-  removed: { kind: 'failed', word: 'Removed' },
-  changed: { kind: 'warning', word: 'Changed' },
-} as const;
+const kinds = { added: 'Added', removed: 'Removed', changed: 'Changed' } as const;
 
 function differenceRow(difference: ComparisonView['differences'][number]): object {
   const { kind, path, before, after } = difference;
   return {
     path,
-    state: kinds[kind],
+    what: kinds[kind],
     before: before?.size ?? null,
     after: after?.size ?? null,
     at: (after ?? before)?.mtime_epoch_ms ?? null,
