@@ -230,9 +230,9 @@ export async function finishPoint(
   });
 }
 
-/** Throws ERR_LEASE_LOST unless the run is still this lease's. */
+/** Throws ERR_LEASE_LOST unless the run is still this lease's, and it stays so until the transaction is over. */
 export async function requireOwned(trx: Knex.Transaction, lease: Lease): Promise<void> {
-  const row: unknown = await ownedRun(trx, lease).first();
+  const row: unknown = await ownedRun(trx, lease).forShare().first();
   if (row === undefined) throw new BackupError('ERR_LEASE_LOST');
 }
 
