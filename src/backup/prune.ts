@@ -1,12 +1,10 @@
 import { BackupError } from '../errors/backup-error.ts';
 import { explain, type BucketIndex } from '../layout/explain.ts';
-import { manifestKey, okKey, parseKey, tombstoneKey } from '../layout/keys.ts';
-import type { MacKeys } from '../layout/mac.ts';
-import type { Ownership } from '../layout/owner.ts';
+import { manifestKey, okKey, tombstoneKey } from '../layout/keys.ts';
 import { sweepScope, type SweepScope } from '../layout/sweep.ts';
-import type { ObjectStore } from '../storage/port.ts';
 import { adoptWhole } from './adopt.ts';
 import { DEFAULT_DATABASE_RETRY_MS, DEFAULT_MEMORY_ITEMS } from './context.ts';
+import { emptyPrefix } from './empty-prefix.ts';
 import { JobBucket } from './job-bucket.ts';
 import { OwnerGuard } from './owner-marker.ts';
 import type {
@@ -14,44 +12,21 @@ import type {
   FreedSpace,
   NewPoint,
   PointView,
-  PruneLedger,
   PrunePhase,
   PrunePlan,
   PruneReport,
 } from './prune-ledger.ts';
+import type { PruneContext } from './prune-context.ts';
 import { confirmGone, movePoints, putTombstones, type MovedPoints } from './prune-points.ts';
 import { MadeWay, type PruneTools } from './prune-tools.ts';
 import { openManifest } from './point-reader.ts';
 import { readReferences, type References } from './references.ts';
 import { Remover } from './remover.ts';
-import { abortUploads, findGarbage, sweepChunks, type GarbageObject } from './sweep.ts';
+import { abortUploads, findGarbage, ownersOf, sweepChunks, type GarbageObject } from './sweep.ts';
 import { whenReachable } from './when-reachable.ts';
 import { WholenessProof } from './whole.ts';
 
-/** Everything that one claim of a maintenance run works with. */
-export interface PruneContext {
-  readonly job: {
-    readonly uuid: string;
-    /** Normalised (`normalisePrefix`): ends in a slash. */
-    readonly prefix: string;
-  };
-  /** The job's data is to be deleted: when no point is left, everything of the format goes, marker and keys last. */
-  readonly wholeData: boolean;
-  readonly owner: Omit<Ownership, 'job'>;
-  readonly store: ObjectStore;
-  readonly ledger: PruneLedger;
-  readonly keys: MacKeys;
-  /** A private, empty folder; the caller removes it afterwards. */
-  readonly workFolder: string;
-  /** Items of one list that stay in memory (default 50,000); more go to `workFolder`. */
-  readonly memoryItems?: number;
-  /** Keys in one delete request, at most (default 1,000). */
-  readonly deleteBatchKeys?: number;
-  /** First pause before a database that cannot be reached is asked again (default 250 ms); doubled up to five seconds. */
-  readonly databaseRetryMs?: number;
-  /** How long to wait for a heartbeat that is overdue before the prune gives up (default two minutes). */
-  readonly heartbeatWaitMs?: number;
-}
+export type { PruneContext };
 
 /**
  * Removes the points that retention gives up and what runs left behind (docs/backup-format.md, "What a prune does"). Safe to be killed
@@ -134,6 +109,7 @@ class Prune {
     const early = await this.#readReferences(scopeOf(seen, [...plan.remove, ...seen.gone]));
     safePoint();
     this.#phase('marking');
+    await this.#putMissingOk(seen);
     const moved = await this.#move(seen, plan);
     const scope = scopeOf(seen, moved.confirmed);
     const isSame = scope.referring.length === early.scope.referring.length;
@@ -141,7 +117,12 @@ class Prune {
     await this.#delete(seen, scope, references);
     this.#phase('sweeping');
     this.#counts.uploadsAborted = await abortUploads(this.#tools);
-    if (this.#context.wholeData) await this.#empty();
+    if (this.#context.wholeData) {
+      const { emptied, foreign } = await emptyPrefix(this.#tools);
+      this.#emptied = emptied;
+      this.#counts.foreign = foreign;
+      if (emptied) ledger.event({ code: 'DATA_DELETED', params: { ...this.#freed, foreign } });
+    }
     await this.#tell();
   }
 
@@ -189,14 +170,13 @@ class Prune {
   }
 
   async #adopt(point: NewPoint): Promise<'adopted' | 'known'> {
-    const { ledger, ask, bucket } = this.#tools;
+    const { ledger, ask } = this.#tools;
     const verdict = await ask(() => ledger.adopt(point));
     if (verdict === 'lost') throw new BackupError('ERR_LEASE_LOST');
     const { run, claim } = point;
     if (verdict === 'adopted') {
       this.#counts.adopted += 1;
       ledger.event({ code: 'POINT_ADOPTED', params: { run, claim } });
-      await bucket.put(okKey(run, claim), Buffer.alloc(0));
     }
     return verdict;
   }
@@ -206,6 +186,16 @@ class Prune {
     const unread = scope.givenUp.filter(({ manifest, tombstone }) => manifest && !tombstone);
     for (const claim of unread) await openManifest(this.#tools.points, claim);
     return { scope, references: await readReferences(this.#tools.points, scope.referring, this.#tools.space) };
+  }
+
+  /** What `.ok` says is never in doubt for a reindex, also when the point's base is gone. A worker may have died before it put one. */
+  async #putMissingOk({ index, database }: Seen): Promise<void> {
+    for (const { run, claim, state } of database.points) {
+      const there = index.get(run)?.get(claim);
+      if (state !== 'deleting' && there?.manifest === true && !there.ok) {
+        await this.#tools.bucket.put(okKey(run, claim), Buffer.alloc(0));
+      }
+    }
   }
 
   /** Everything that is in `deleting` afterwards, with its tombstone. */
@@ -260,26 +250,19 @@ class Prune {
     await this.#finish(deleting, freedByRun);
   }
 
-  /**
-   * What lies in a folder of a point that goes was its own. Objects of points that are gone already stayed because later points named
-   * them: they count for the first that goes now. All else is left-over.
-   */
   async #deleteObjects(
     objects: AsyncIterable<GarbageObject>,
     deleting: readonly PointView[],
     database: DatabaseView,
   ): Promise<ReadonlyMap<string, FreedSpace>> {
     const freed = new Map(deleting.map(({ run }) => [run, { objects: 0, bytes: 0 }]));
-    const first = deleting[0] === undefined ? undefined : freed.get(deleting[0].run);
-    const claims = new Map(database.points.map(({ run, claim }) => [run, claim]));
-    const isFormerPoints = (run: string): boolean => database.runs.get(run)?.hadPoint === true && !claims.has(run);
+    const ownerOf = ownersOf(deleting, database);
     await this.#tools.remover.removeAll(objects, (batch) => {
-      for (const { run, claim, size } of batch) {
-        const own = claims.get(run) === claim ? freed.get(run) : undefined;
-        const account = own ?? (isFormerPoints(run) ? first : undefined) ?? this.#leftovers;
-        for (const sum of [account, this.#freed]) {
+      for (const object of batch) {
+        const owner = ownerOf(object);
+        for (const sum of [(owner === null ? undefined : freed.get(owner)) ?? this.#leftovers, this.#freed]) {
           sum.objects += 1;
-          sum.bytes += size;
+          sum.bytes += object.size;
         }
       }
       this.#phase('deleting');
@@ -297,29 +280,6 @@ class Prune {
       this.#counts.pruned += 1;
       this.#phase('deleting');
     }
-  }
-
-  /** The job's data goes: when nothing of the format is left but marker and keys, they go too. */
-  async #empty(): Promise<void> {
-    const { remover, ledger } = this.#tools;
-    if ((await this.#count()).ours > 0) return;
-    await remover.removeLast();
-    const { ours, last, foreign } = await this.#count();
-    this.#emptied = ours + last === 0;
-    this.#counts.foreign = foreign;
-    if (this.#emptied) ledger.event({ code: 'DATA_DELETED', params: { ...this.#freed, foreign } });
-  }
-
-  /** What lies below the prefix: of the format, what goes last of it, and what is not ours. */
-  async #count(): Promise<{ ours: number; last: number; foreign: number }> {
-    const counts = { ours: 0, last: 0, foreign: 0 };
-    for await (const { key } of this.#tools.bucket.list('')) {
-      const kind = parseKey(key)?.kind;
-      if (kind === 'owner' || kind === 'crypt_keys') counts.last += 1;
-      else if (this.#tools.remover.keys.read(key) !== null) counts.ours += 1;
-      else counts.foreign += 1;
-    }
-    return counts;
   }
 
   async #tell(): Promise<void> {

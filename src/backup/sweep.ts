@@ -2,7 +2,7 @@ import type { DeletableObject } from '../layout/deletable.ts';
 import { CHUNKS_FOLDER, RUN_FOLDER_START } from '../layout/keys.ts';
 import { compareUtf8 } from '../layout/order.ts';
 import { placeOf } from '../layout/sweep.ts';
-import type { FreedSpace } from './prune-ledger.ts';
+import type { DatabaseView, FreedSpace, PointView } from './prune-ledger.ts';
 import type { PruneTools } from './prune-tools.ts';
 import type { References } from './references.ts';
 import { sortExternally } from './sorted-listing.ts';
@@ -65,6 +65,23 @@ async function* besideNames(
   } finally {
     await iterator.return?.();
   }
+}
+
+/**
+ * Tells which of the points that go an object is counted for, by its run. What lies in the folder of such a point was its own. Objects of
+ * points that are gone already had stayed because later points named them: they count for the first that goes now. All else is left over.
+ */
+export function ownersOf(
+  deleting: readonly PointView[],
+  { runs, points }: DatabaseView,
+): (object: { readonly run: string; readonly claim: string }) => string | null {
+  const going = new Set(deleting.map(({ run }) => run));
+  const claims = new Map(points.map(({ run, claim }) => [run, claim]));
+  const first = deleting[0]?.run ?? null;
+  return ({ run, claim }) => {
+    if (!claims.has(run)) return runs.get(run)?.hadPoint === true ? first : null;
+    return going.has(run) && claims.get(run) === claim ? run : null;
+  };
 }
 
 /** Deletes chunks that no remaining manifest names. Returns how many. */

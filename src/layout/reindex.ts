@@ -95,7 +95,7 @@ export function planReindex(input: ReindexInput): ReindexPlan {
   };
 }
 
-/** One point per run: the committed manifest, else that of the highest claim which is whole. Tombstones always win. */
+/** One point per run: the committed manifest, else that of the highest claim which is whole and in time. Tombstones always win. */
 function choose(
   run: string,
   claims: ReadonlyMap<string, ClaimInBucket>,
@@ -112,9 +112,22 @@ function choose(
   for (const claim of candidates) {
     const key = manifestKey(run, claim.claim);
     const read = input.manifests.get(key);
-    if (read !== undefined && input.whole.has(key)) return read;
+    if (read !== undefined && input.whole.has(key) && !isTooLate(read.manifest, input)) return read;
   }
   return null;
+}
+
+/**
+ * A run that is over and never had a point cannot commit any more; a sleeper may have put its manifest after its base was given up. Then
+ * deletes may be on their way to what it names, although one listing showed it all.
+ */
+function isTooLate({ run, parent }: Manifest, { bucket, manifests, database }: ReindexInput): boolean {
+  const row = database.runs.get(run);
+  if (parent === null || row?.terminal !== true || row.hadPoint) return false;
+  const base = manifests.get(parent.key);
+  if (base?.sha256 !== parent.sha256) return true;
+  const isGoing = database.points.some(({ manifestKey: key, state }) => key === parent.key && state === 'deleting');
+  return isGoing || bucket.get(base.manifest.run)?.get(base.manifest.claim)?.tombstone === true;
 }
 
 function candidatesOf(claims: ReadonlyMap<string, ClaimInBucket>): ClaimInBucket[] {

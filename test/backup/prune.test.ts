@@ -118,6 +118,13 @@ describe('a prune', () => {
     expect(report.events).toEqual(['PRUNE_PLANNED', 'POINT_PRUNED', 'POINT_PRUNED']);
   });
 
+  it('puts an .ok that a worker died before, so that a reindex never doubts the point', async () => {
+    const { run, claim } = places(last());
+    job.bucket.remove(job.prefix + okKey(run, claim));
+    await job.prune();
+    expect(job.has(okKey(run, claim))).toBe(true);
+  });
+
   it('has nothing to do the second time', async () => {
     job.keep(1);
     await job.prune();

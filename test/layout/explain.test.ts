@@ -154,6 +154,26 @@ describe('planning a reindex', () => {
     expect(chosen([okKey(OLD, C1), tombstoneKey(OLD, C1)], keys.slice(0, 2))).toEqual([C2]);
   });
 
+  it('takes no manifest of a run that is over and never had a point when its base is gone, or is going', () => {
+    const base = manifest(OLD, C1);
+    const parent = { key: manifestKey(OLD, C1), sha256: 'f'.repeat(64) };
+    const late = manifest(ME, C2, { parent });
+    const whole = new Set([manifestKey(ME, C2), manifestKey(OLD, C1)]);
+    const over = [row(ME, { hadPoint: false }), row(OLD)];
+    const taken = (keys: string[], known: ReindexInput['database'], manifests = read(base, late)): boolean =>
+      plan({ bucket: bucket([manifestKey(ME, C2), ...keys]), manifests, whole, database: known }).points.some(
+        (one) => one.manifest.run === ME,
+      );
+    expect(taken([manifestKey(OLD, C1)], database(over))).toBe(true);
+    expect(taken([], database(over), read(late))).toBe(false);
+    expect(taken([manifestKey(OLD, C1), tombstoneKey(OLD, C1)], database(over))).toBe(false);
+    expect(taken([manifestKey(OLD, C1)], database(over, [point(OLD, C1, { state: 'deleting' })]))).toBe(false);
+    // A committed one is beyond doubt, and so is one of a run that the database does not know to be over.
+    expect(taken([okKey(ME, C2)], database(over), read(late))).toBe(true);
+    expect(taken([], database([mine]), read(late))).toBe(true);
+    expect(taken([], database([]), read(late))).toBe(true);
+  });
+
   it('tells of a committed manifest that cannot be used, and takes the next best', () => {
     const result = plan({
       bucket: bucket([manifestKey(OLD, C1), manifestKey(OLD, C2), okKey(OLD, C2)]),
