@@ -125,11 +125,6 @@ export interface PointHistory {
   /** `goes_at`: by its age, or when the retention that waits comes into force. While retention is frozen all are kept, for `frozen`. */
   readonly points: JudgedPointView[];
   readonly stored_bytes: number;
-  /** False: there are more, older ones. */
-  readonly whole: boolean;
-  /** Epoch milliseconds, and the zone, by which they were judged. */
-  readonly now: number;
-  readonly timezone: string;
 }
 
 export interface PointService {

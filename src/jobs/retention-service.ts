@@ -94,9 +94,6 @@ export function retentionService(parts: ServiceParts, clientId: number): Retenti
           return goesLater ? { ...view, ...times({ goes_at: job.retention_acts_at }) } : view;
         }),
         stored_bytes: job.stored_bytes,
-        whole: live.length < MOST_POINTS,
-        now: at.now,
-        timezone: at.timezone,
       } satisfies PointHistory;
     },
 

@@ -16,7 +16,6 @@ export function historyModel(history: PointHistory, now: number, timezone: strin
   return {
     line: timelineOf(history.points, now, timezone, chosen?.point_id ?? null),
     stored: history.stored_bytes,
-    whole: history.whole,
     chosen:
       chosen === undefined
         ? null
