@@ -142,7 +142,8 @@ class History {
     this.#turnKnobs();
     const reader = this.#random.chance(0.3) ? this.#startRestore() : null;
     const roll = this.#random.next();
-    if (step > 2 && roll < 0.1) await this.#loseDatabase();
+    // Before anything was written there is nothing that a database could be made from.
+    if (step > 2 && roll < 0.1 && (await this.#keys()).length > 0) await this.#loseDatabase();
     else if (step > 0 && roll < 0.5) await this.#prune(this.#maintenance.pickTrouble());
     else await this.#backUp();
     await reader;
