@@ -211,9 +211,11 @@ describe('a customer in the portal', () => {
       await page.click('.page-head >> text=Resume');
       await page.waitForSelector('.page-head >> text=Pause');
       await page.click('text=Delete…');
-      expect(await page.textContent('main')).toContain('Its data is kept');
-      await page.click('text=Delete job, keep data');
-      await page.waitForURL(`${demo.address}/jobs`);
+      expect(await page.isChecked('input[name="data"][value="keep"]')).toBe(true);
+      await page.click('button.danger[type="submit"]');
+      await page.waitForURL('**/jobs/deleted');
+      expect(await page.textContent('tbody')).toMatch(/renamed[^]*Kept/);
+      await page.goto(`${demo.address}/jobs`);
       expect(await page.textContent('main')).not.toContain('renamed');
       expect(complaints).toEqual([]);
       await context.close();
