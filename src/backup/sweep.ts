@@ -1,3 +1,4 @@
+import { isBackupError } from '../errors/backup-error.ts';
 import type { DeletableObject } from '../layout/deletable.ts';
 import { CHUNKS_FOLDER, RUN_FOLDER_START } from '../layout/keys.ts';
 import { compareUtf8 } from '../layout/order.ts';
@@ -107,9 +108,14 @@ export async function sweepChunks(
  */
 export async function abortUploads({ bucket, remover, ledger, ask, safePoint }: PruneTools): Promise<number> {
   const pending: { readonly object: DeletableObject; readonly uploadId: string }[] = [];
-  for await (const { key, uploadId } of bucket.uploads()) {
-    const object = remover.keys.read(key);
-    if (object !== null) pending.push({ object, uploadId });
+  try {
+    for await (const { key, uploadId } of bucket.uploads()) {
+      const object = remover.keys.read(key);
+      if (object !== null) pending.push({ object, uploadId });
+    }
+  } catch (error) {
+    // Keys that are limited to a prefix often may not list uploads; all else of the prune needs no such right.
+    if (!isBackupError(error, 'ERR_DEST_AUTH')) throw error;
   }
   if (pending.length === 0) return 0;
   const { runs } = await ask(() => ledger.view([...new Set(pending.map(({ object }) => object.run))]));

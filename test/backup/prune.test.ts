@@ -363,6 +363,13 @@ describe('a prune', () => {
       expect(job.keys().filter((key) => key.endsWith('.pruned'))).toEqual([]);
     });
 
+    it('leaves unfinished uploads where the storage does not let us list them', async () => {
+      job.keep(1);
+      const error = new BackupError('ERR_DEST_AUTH');
+      const report = await job.prune({ faults: (operation) => (operation === 'listUploads' ? { error } : undefined) });
+      expect(report).toMatchObject({ pruned: 3, uploadsAborted: 0 });
+    });
+
     it('has a tombstone on a claim that never became a point before its first object goes', async () => {
       const failed = job.database.queue();
       const { claim } = job.database.claim(failed);
