@@ -271,7 +271,7 @@ const entries = {
     status: 422,
     what: 'The server refused access to the path.',
     data: UNTOUCHED,
-    action: 'Give the account the right to list and read the path.',
+    action: 'Give the account the right to list and read the path, and to write it where a restore goes there.',
   },
   ERR_RATE_LIMIT: {
     what: 'The server asks us to slow down.',

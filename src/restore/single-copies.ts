@@ -38,10 +38,11 @@ export class Batches {
       const message = errorOf(result);
       const item = items[index];
       if (item === undefined) continue;
-      if (message === null) this.#inRow = 0;
-      else this.#fail(item.toPath, message);
       this.done.files += 1;
-      this.done.bytes += item.size;
+      if (message === null) {
+        this.#inRow = 0;
+        this.done.bytes += item.size;
+      } else this.#fail(item.toPath, message);
     }
   }
 
