@@ -51,7 +51,10 @@ const classes: readonly (readonly [RegExp, FailureClass])[] = [
   [/no such host|server misbehaving|temporary failure in name resolution/i, 'host_unknown'],
   [/connection refused/i, 'refused'],
   [/x509:|tls: |http: server gave HTTP response to HTTPS client/i, 'tls'],
-  [/AccessDenied|StatusCode: 403|permission denied|read[- ]only file system|SSH_FX_PERMISSION_DENIED|\bForbidden\b/i, 'permission'],
+  [
+    /AccessDenied|StatusCode: 403|permission denied|read[- ]only file system|SSH_FX_PERMISSION_DENIED|\bForbidden\b/i,
+    'permission',
+  ],
   [/directory not found|no such file|object not found|NoSuchKey|file does not exist|StatusCode: 404/i, 'not_found'],
   [
     /timeout|timed out|deadline exceeded|connection reset|connection lost|broken pipe|\bEOF\b|no route to host|network is unreachable|use of closed network|server closed|StatusCode: (?:0|408|5\d\d)/i,
