@@ -1,4 +1,5 @@
 import { BackupError } from '../errors/backup-error.ts';
+import type { StaleReason } from '../layout/explain.ts';
 import { tombstoneKey } from '../layout/keys.ts';
 import type { PointView, PrunePlan } from './prune-ledger.ts';
 import type { PruneTools } from './prune-tools.ts';
@@ -18,8 +19,15 @@ export interface MovedPoints {
 /**
  * Moves points towards their deletion, and those back that stay. A tombstone is there before its point is confirmed, and it is gone
  * before its point is kept again; so a tombstone on a kept point always means that somebody came too late.
+ * @param begun points whose deletion has begun although they are only marked: they cannot stay
+ * @throws BackupError `ERR_INDEX_STALE` when one of those shall stay, `ERR_DELETE_REFUSED`
  */
-export async function movePoints(tools: PruneTools, plan: PrunePlan): Promise<MovedPoints> {
+export async function movePoints(
+  tools: PruneTools,
+  plan: PrunePlan,
+  begun: readonly PointView[],
+): Promise<MovedPoints> {
+  requireNone('deletion_begun', among(plan.unmark, begun));
   await spare(tools, plan.unmark);
   const [first] = plan.remove;
   if (first === undefined) return { confirmed: [], spared: plan.unmark.length, inUse: 0 };
@@ -29,6 +37,7 @@ export async function movePoints(tools: PruneTools, plan: PrunePlan): Promise<Mo
   await putTombstones(tools, marked);
   const confirmed = await tools.ask(() => tools.ledger.confirm(marked));
   const refused = without(marked, confirmed);
+  requireNone('deletion_begun', among(refused, begun));
   await spare(tools, refused);
   return { confirmed, spared: plan.unmark.length, inUse: plan.remove.length - confirmed.length };
 }
@@ -41,10 +50,14 @@ export async function movePoints(tools: PruneTools, plan: PrunePlan): Promise<Mo
 export async function confirmGone(tools: PruneTools, points: readonly PointView[]): Promise<readonly PointView[]> {
   if (points.length === 0) return [];
   const confirmed = await tools.ask(() => tools.ledger.confirm(points));
-  const missing = without(points, confirmed);
-  if (missing.length === 0) return confirmed;
-  const reasons = missing.map(({ run, claim }) => ({ kind: 'point_without_manifest', run, claim }));
-  throw new BackupError('ERR_INDEX_STALE', undefined, { details: { reasons: reasons.slice(0, 20) } });
+  requireNone('point_without_manifest', without(points, confirmed));
+  return confirmed;
+}
+
+function requireNone(kind: StaleReason['kind'], points: readonly PointView[]): void {
+  if (points.length === 0) return;
+  const reasons = points.slice(0, 20).map(({ run, claim }) => ({ kind, run, claim }));
+  throw new BackupError('ERR_INDEX_STALE', undefined, { details: { reasons } });
 }
 
 export async function putTombstones(
@@ -63,6 +76,11 @@ async function spare({ remover, ledger, ask }: PruneTools, points: readonly Poin
 
 function tombstoneOf({ run, claim }: { readonly run: string; readonly claim: string }): string {
   return tombstoneKey(run, claim);
+}
+
+function among(points: readonly PointView[], others: readonly PointView[]): PointView[] {
+  const known = new Set(others.map(({ point }) => point));
+  return points.filter(({ point }) => known.has(point));
 }
 
 function without(points: readonly PointView[], others: readonly PointView[]): PointView[] {

@@ -1,5 +1,5 @@
 import { BackupError } from '../errors/backup-error.ts';
-import { explain, type BucketIndex } from '../layout/explain.ts';
+import { begunDeletions, explain, type BucketIndex } from '../layout/explain.ts';
 import { manifestKey, okKey, tombstoneKey } from '../layout/keys.ts';
 import { sweepScope, type SweepScope } from '../layout/sweep.ts';
 import { adoptWhole } from './adopt.ts';
@@ -55,6 +55,8 @@ interface Seen {
   readonly database: DatabaseView;
   /** Marked points whose manifest is gone. */
   readonly gone: readonly PointView[];
+  /** Marked points whose deletion has begun. */
+  readonly begun: readonly PointView[];
 }
 
 class Prune {
@@ -157,11 +159,12 @@ class Prune {
     );
     if (stale.length > 0)
       throw new BackupError('ERR_INDEX_STALE', undefined, { details: { reasons: stale.slice(0, 20) } });
-    if (explanation.adopt.length === 0) return { index, database, gone };
+    if (explanation.adopt.length === 0) return { index, database, gone, begun: begunDeletions(index, database) };
     const proof = new WholenessProof(points, space);
     const adopt = async (point: NewPoint): Promise<'adopted' | 'known'> => await this.#adopt(point);
     const adopted = await adoptWhole({ points, proof, database, adopt }, explanation.adopt);
-    return { index, database: adopted.length === 0 ? database : await view(), gone };
+    const now = adopted.length === 0 ? database : await view();
+    return { index, database: now, gone, begun: begunDeletions(index, now) };
   }
 
   async #requireOwner(): Promise<void> {
@@ -189,10 +192,11 @@ class Prune {
   }
 
   /** What `.ok` says is never in doubt for a reindex, also when the point's base is gone. A worker may have died before it put one. */
-  async #putMissingOk({ index, database }: Seen): Promise<void> {
+  async #putMissingOk({ index, database, begun }: Seen): Promise<void> {
+    const isBegun = new Set(begun.map(({ run }) => run));
     for (const { run, claim, state } of database.points) {
       const there = index.get(run)?.get(claim);
-      if (state !== 'deleting' && there?.manifest === true && !there.ok) {
+      if (state !== 'deleting' && !isBegun.has(run) && there?.manifest === true && !there.ok) {
         await this.#tools.bucket.put(okKey(run, claim), Buffer.alloc(0));
       }
     }
@@ -209,7 +213,8 @@ class Prune {
     await putTombstones(this.#tools, withoutTombstone);
     const gone = await confirmGone(this.#tools, seen.gone);
     const there = (points: readonly PointView[]): PointView[] => points.filter((point) => !isGone(point));
-    const moved = await movePoints(this.#tools, { remove: there(plan.remove), unmark: there(plan.unmark) });
+    const movable = { remove: there(plan.remove), unmark: there(plan.unmark) };
+    const moved = await movePoints(this.#tools, movable, seen.begun);
     const { spared, inUse } = moved;
     Object.assign(this.#counts, { spared, inUse });
     const confirmed = [...begun, ...gone, ...moved.confirmed].sort((a, b) => a.generation - b.generation);

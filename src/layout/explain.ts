@@ -85,7 +85,9 @@ export type StaleReason =
   | { readonly kind: 'unknown_run'; readonly run: string }
   | { readonly kind: 'higher_claim'; readonly run: string; readonly claim: string }
   | { readonly kind: 'point_without_manifest'; readonly run: string; readonly claim: string }
-  | { readonly kind: 'tombstone_on_kept_point'; readonly run: string; readonly claim: string };
+  | { readonly kind: 'tombstone_on_kept_point'; readonly run: string; readonly claim: string }
+  /** A marked point whose deletion has begun: the database forgot that it had confirmed it. */
+  | { readonly kind: 'deletion_begun'; readonly run: string; readonly claim: string };
 
 export interface Explanation {
   /** Claims of this very run that have a manifest, highest first: if one is whole, it is committed and the run is done. */
@@ -130,6 +132,17 @@ function pointTrouble(point: PointView, bucket: BucketIndex): StaleReason[] {
   if (seen?.manifest !== true) return [{ kind: 'point_without_manifest', run, claim }];
   // The tombstone is put while the point is marked; on a kept point it means that a deletion was undone too late.
   return seen.tombstone && point.state === 'kept' ? [{ kind: 'tombstone_on_kept_point', run, claim }] : [];
+}
+
+/**
+ * Marked points whose deletion has begun, as far as the bucket can tell: the tombstone is there and `.ok`, which goes first, is not.
+ * They can only go on being deleted. A prune puts missing `.ok`s before it marks, so no other point looks like this.
+ */
+export function begunDeletions(bucket: BucketIndex, database: DatabaseView): PointView[] {
+  return database.points.filter(({ run, claim, state }) => {
+    const seen = bucket.get(run)?.get(claim);
+    return state === 'marked' && seen?.tombstone === true && !seen.ok;
+  });
 }
 
 function adoptable(current: string, bucket: BucketIndex, database: DatabaseView): Explanation['adopt'] {

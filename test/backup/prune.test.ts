@@ -294,6 +294,23 @@ describe('a prune', () => {
     expect(job.keys('run_').length).toBe((await job.entries(last().point)).size);
   });
 
+  it('knows by the bucket that a deletion has begun which the database has forgotten', async () => {
+    job.keep(3);
+    // A fail-over to a replica that had not heard of the last transaction.
+    const before = job.database.snapshot();
+    const faults: FaultPlan = (operation, key) =>
+      operation === 'delete' && key.includes('/files/') ? 'die-after' : undefined;
+    await expect(job.prune({ faults })).rejects.toThrow();
+    job.database.tables = before;
+    const [point] = job.database.tables.points;
+    if (point) point.state = 'marked';
+    job.keep(10);
+    await expect(job.prune()).rejects.toMatchObject({ code: 'ERR_INDEX_STALE' });
+    expect(point?.state).toBe('marked');
+    job.keep(3);
+    expect(await job.prune()).toMatchObject({ pruned: 1 });
+  });
+
   it('never deletes without a heartbeat that was answered', async () => {
     job.keep(1);
     const before = job.keys('run_');
