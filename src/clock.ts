@@ -1,6 +1,6 @@
 import { scheduleJob, type Job } from 'node-schedule';
 import type { Database } from './database/connect.ts';
-import { pruneAgentEvents, pruneEvents, pruneLogs, pruneNotices } from './database/prune.ts';
+import { pruneAgentEvents, pruneEvents, pruneLogs, pruneNotices, pruneRunFiles } from './database/prune.ts';
 import { fromDatabaseTime } from './database/times.ts';
 import type { HostPort } from './host/port.ts';
 import { describeError, type Logger } from './log.ts';
@@ -52,13 +52,15 @@ export interface PruneReport {
   readonly logs: number;
   readonly agentEvents: number;
   readonly notices: number;
+  /** Rows of reports of runs' files. */
+  readonly runFiles: number;
 }
 
 const DAY_MS = 86_400_000;
 
 /**
  * Deletes what is older than the module's settings allow: `cloudbackup_event_retention_days` (60; mails that are settled too),
- * `cloudbackup_run_logs_retention_days` (60), `cloudbackup_agent_events_retention_days` (90).
+ * `cloudbackup_run_logs_retention_days` (60; reports of files too), `cloudbackup_agent_events_retention_days` (90).
  */
 export async function pruneOld(parts: ClockParts, signal?: AbortSignal): Promise<PruneReport> {
   const { database } = parts;
@@ -75,6 +77,7 @@ export async function pruneOld(parts: ClockParts, signal?: AbortSignal): Promise
     logs: await pruneLogs(database, options('cloudbackup_run_logs_retention_days', 60)),
     agentEvents: await pruneAgentEvents(database, options('cloudbackup_agent_events_retention_days', 90)),
     notices: await pruneNotices(database, ofEvents),
+    runFiles: await pruneRunFiles(database, options('cloudbackup_run_logs_retention_days', 60)),
   };
 }
 

@@ -73,3 +73,25 @@ export async function pruneNotices(database: Database, options: PruneOptions): P
   }
   return deleted;
 }
+
+/** Deletes the reports of runs that were queued before `before`, by number: they were written in order. Returns how many rows. */
+export async function pruneRunFiles(database: Database, options: PruneOptions): Promise<number> {
+  const batch = options.batch ?? 5_000;
+  const before = toDatabaseTime(options.before);
+  let deleted = 0;
+  while (!options.signal?.aborted) {
+    const rows = (await oldestRunFiles(database, batch)) as { id: number; created_at: string }[];
+    const old = rows.filter((row) => row.created_at < before).map((row) => row.id);
+    if (old.length > 0) deleted += await database.knex('s3_cloudbackup_run_files').whereIn('id', old).delete();
+    if (old.length < rows.length || rows.length < batch) break;
+  }
+  return deleted;
+}
+
+export function oldestRunFiles(database: Database, limit: number): Knex.QueryBuilder {
+  const { knex } = database;
+  const page = knex('s3_cloudbackup_run_files').where('id', '>', 0).orderBy('id').limit(limit).select('id', 'run_id');
+  return knex(page.as('page'))
+    .join('s3_cloudbackup_runs as r', 'r.id', 'page.run_id')
+    .select('page.id', 'r.created_at');
+}

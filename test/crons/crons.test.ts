@@ -125,9 +125,16 @@ describeOnBoth('the crons', (current) => {
     const old = Date.now() - 61 * 24 * HOUR;
     await recordEvents(database, runId, [{ ...event('SCANNING_SOURCE'), ts: old }]);
     await database.knex('s3_cloudbackup_outbox').update({ created_at: toDatabaseTime(old) });
+    await database
+      .knex('s3_cloudbackup_run_files')
+      .insert([...[runId, runs[1]?.id ?? 0].map((run) => ({ run_id: run, kind: 'failed', code: 'X', path: 'a' }))]);
+    await database
+      .knex('s3_cloudbackup_runs')
+      .where('id', runId)
+      .update({ created_at: toDatabaseTime(old) });
     const pruned = await cron('events_prune', test, '--verbose');
     expect(pruned).toMatchObject({ code: 0, stderr: '' });
-    expect(JSON.parse(pruned.stdout)).toEqual({ events: 1, logs: 0, agentEvents: 0, notices: 1 });
+    expect(JSON.parse(pruned.stdout)).toEqual({ events: 1, logs: 0, agentEvents: 0, notices: 1, runFiles: 1 });
   });
 
   it('say in one sentence what is wrong with their configuration', async () => {

@@ -13,6 +13,7 @@ import {
   recordValidation,
   type DrillEnd,
 } from '../../src/database/proofs.ts';
+import { oldestRunFiles } from '../../src/database/prune.ts';
 import { findJobForRun, queueRun } from '../../src/database/queue.ts';
 import {
   ClientRunFiles,
@@ -355,6 +356,7 @@ describeOnBoth(
       await expectUsesIndex(test, proofs.runningQuery(job.uuid, run.uuid));
       await expectUsesIndex(test, runFilesQuery(database, run.id, { limit: 50, after: 100 }));
       await expectUsesIndex(test, runFilesQuery(database, run.id, { limit: 50, kind: 'failed' }));
+      await expectUsesIndex(test, oldestRunFiles(database, 1_000), { allowed: ['page'] });
       await expectUsesIndex(test, runFileTotalsQuery(database, run.id));
     }, 60_000);
   },
