@@ -1,7 +1,6 @@
 import { Readable } from 'node:stream';
-import { finished } from 'node:stream/promises';
 import { pack, type Pack } from 'tar-stream';
-import { ZipFile } from 'yazl';
+import ZipStream from 'zip-stream';
 
 export interface ArchiveFile {
   /** With slashes, relative. */
@@ -33,50 +32,53 @@ export function archiveWriter(format: ArchiveFormat): ArchiveWriter {
 const MODE = 0o100644;
 /** Years that the date fields of a zip can hold. */
 const ZIP_DATES = [Date.UTC(1980, 0, 2), Date.UTC(2107, 11, 30)] as const;
+/** What the tar library writes: whole seconds in 31 bits. */
+const TAR_DATES = [0, (2 ** 31 - 1) * 1000] as const;
 
 /**
  * Files lie in it as they are: compressing would cost the portal's processor, and most large files are compressed already. What is larger than
  * 4 GiB, or lies behind it, is written as zip64.
  */
 class ZipWriter implements ArchiveWriter {
-  readonly #zip = new ZipFile();
+  readonly #zip = new ZipStream({ store: true });
   readonly #stopped = new AbortController();
 
-  constructor() {
-    this.#zip.on('error', (error) => this.destroy(error instanceof Error ? error : new Error(String(error))));
-  }
-
   get output(): AsyncIterable<Uint8Array> {
-    return this.#zip.outputStream as Readable;
+    return this.#zip as AsyncIterable<Uint8Array>;
   }
 
   async add(file: ArchiveFile): Promise<void> {
-    this.#stopped.signal.throwIfAborted();
+    const { signal } = this.#stopped;
+    signal.throwIfAborted();
+    // A buffer would be written without waiting for the reader; a stream waits.
     const content = Readable.from(piecesOf(file.content), { objectMode: false });
-    // yazl keeps every entry until the end: it must not keep the content with it.
-    let once: Readable | null = content;
-    const options = { mtime: zipDate(file.mtime), mode: MODE, compress: false, size: file.size };
-    this.#zip.addReadStreamLazy(file.name, options, (give) => {
-      const given = once;
-      once = null;
-      if (given !== null) give(null, given);
-    });
+    const about = { name: file.name, date: within(file.mtime, ZIP_DATES), mode: MODE, store: true };
+    let stop = (): void => undefined;
     try {
-      await finished(content, { writable: false, signal: this.#stopped.signal });
-    } catch (error) {
+      await new Promise<void>((resolve, reject) => {
+        stop = () => reject(asError(signal.reason));
+        signal.addEventListener('abort', stop, { once: true });
+        content.once('error', reject);
+        this.#zip.entry(content, about, (error) => (error ? reject(error) : resolve()));
+      });
+    } finally {
+      signal.removeEventListener('abort', stop);
       content.destroy();
-      throw this.#stopped.signal.aborted ? this.#stopped.signal.reason : error;
     }
   }
 
   end(): void {
-    this.#zip.end();
+    this.#zip.finalize();
   }
 
   destroy(error: Error): void {
     this.#stopped.abort(error);
-    (this.#zip.outputStream as Readable).destroy(error);
+    this.#zip.destroy(error);
   }
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason));
 }
 
 class TarWriter implements ArchiveWriter {
@@ -89,7 +91,7 @@ class TarWriter implements ArchiveWriter {
 
   async add(file: ArchiveFile): Promise<void> {
     if (this.#stopped !== null) throw this.#stopped;
-    const header = { name: file.name, size: file.size, mtime: new Date(file.mtime), mode: MODE & 0o777 };
+    const header = { name: file.name, size: file.size, mtime: within(file.mtime, TAR_DATES), mode: MODE & 0o777 };
     await new Promise<void>((resolve, reject) => {
       const entry = this.#pack.entry(header, (error) => (error ? reject(this.#stopped ?? error) : resolve()));
       // What it complains about was said to it here.
@@ -132,7 +134,7 @@ function drained(stream: NodeJS.WritableStream): Promise<void> {
   });
 }
 
-function zipDate(mtime: number): Date {
+function within(mtime: number, [first, last]: readonly [number, number]): Date {
   const at = Number.isFinite(mtime) ? mtime : 0;
-  return new Date(Math.min(Math.max(at, ZIP_DATES[0]), ZIP_DATES[1]));
+  return new Date(Math.min(Math.max(at, first), last));
 }

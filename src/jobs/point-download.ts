@@ -16,7 +16,7 @@ import { clientActor, type ServiceParts } from './parts.ts';
 import { PointHold } from './point-hold.ts';
 
 /** A zip ends with a list of its files, which is kept in memory until then. */
-const MOST_FILES_OF_A_ZIP = 100_000;
+const MOST_FILES_OF_A_ZIP = 50_000;
 /** Of what was chosen, in the audit log. */
 const PATHS_TOLD = 50;
 

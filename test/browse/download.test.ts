@@ -51,7 +51,7 @@ function unpack(file: string): Map<string, Buffer> {
     execFileSync('unzip', ['-q', file, '-d', to], { env: { ...process.env, LC_ALL: 'C.UTF-8' } });
   else {
     execFileSync('mkdir', ['-p', to]);
-    execFileSync('tar', ['-xf', file, '-C', to]);
+    execFileSync('tar', ['-xf', file, '-C', to], { stdio: 'pipe' });
   }
   const found = new Map<string, Buffer>();
   for (const name of readdirSync(to, { recursive: true, encoding: 'utf8' })) {
@@ -74,6 +74,17 @@ describe.each(['zip', 'tar'] as const)('a download as %s', (format) => {
     const found = unpack(await make(format, entries));
     expect([...found.keys()].sort()).toEqual(Object.keys(contents).sort());
     for (const [path, body] of Object.entries(contents)) expect(found.get(path)?.equals(body)).toBe(true);
+  });
+
+  it('takes files of any time', async () => {
+    const times = [
+      '1601-01-01T00:00:00Z',
+      '1969-12-31T23:59:59Z',
+      '2200-02-31T00:00:00Z',
+      '9999-12-31T23:59:59.999999999Z',
+    ];
+    const entries = times.map((mtime, i) => storedFile(bucket, `f${i}`, 'x', { mtime }));
+    expect(unpack(await make(format, entries)).size).toBe(times.length);
   });
 
   it('leaves out what is missing or damaged, and names it in a report', async () => {
