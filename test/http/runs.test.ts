@@ -224,8 +224,15 @@ describe('restoring to another folder', () => {
     expect(run).toMatchObject({ kind: 'restore', status: 'queued', active_key: null, dest_prefix: 'restored/here/' });
     expect(JSON.parse(String(run['options_json']))).toEqual({
       point,
-      folder: 'reports/2024',
-      target: { bucket_id: portal.bucketId('ada-backups'), bucket: 'ada-backups', prefix: 'restored/here/' },
+      paths: ['reports/2024'],
+      overwrite: 'never',
+      dry_run: false,
+      target: {
+        kind: 'bucket',
+        bucket_id: portal.bucketId('ada-backups'),
+        bucket: 'ada-backups',
+        prefix: 'restored/here/',
+      },
     });
   });
 
@@ -255,7 +262,7 @@ describe('restoring to another folder', () => {
   it.each(['../other', 'a/../b', 'a//b', 'a\u0000', '.'])('refuses a folder that is none: %j', async (folder) => {
     const { point } = await makePoint(portal, await makeJob(portal));
     const response = await ada().post('cloudbackup_start_restore', { point_id: point, folder, ...target('back') });
-    expect(response.body).toMatchObject({ code: 'INVALID_INPUT', fields: { folder: expect.any(String) } });
+    expect(response.body).toMatchObject({ code: 'INVALID_INPUT', fields: { paths: expect.any(String) } });
   });
 
   it('does not know points that are being removed', async () => {
