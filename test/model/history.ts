@@ -82,6 +82,8 @@ class History {
   #pruned = 0;
   #points = 0;
   #stale = false;
+  /** The database forgot some transactions, and nobody has noticed yet. */
+  #forgetful = false;
   #database: ModelDatabase;
   #older: ReturnType<ModelDatabase['snapshot']> | null = null;
   readonly #zombies: Zombie[] = [];
@@ -164,6 +166,7 @@ class History {
     for (const point of tables.points) point.holds = [];
     tables.frozen = false;
     await this.#calmPrune();
+    this.#forgetful = false;
     await this.#check();
     await this.#requireClean();
     this.#points = this.#database.live.length;
@@ -193,7 +196,7 @@ class History {
 
   /** Reads a point to its end while other things happen; it holds the point, so nothing of it may go. */
   async #startRestore(): Promise<void> {
-    const kept = this.#database.tables.points.filter(({ state }) => state === 'kept');
+    const kept = (await this.#safe()).filter(({ state }) => state === 'kept');
     if (kept.length === 0) return;
     const point = this.#random.pick(kept);
     const database = this.#database;
@@ -213,9 +216,29 @@ class History {
 
   async #prune(trouble: PruneTrouble): Promise<void> {
     this.#count(`prune_${trouble}`);
+    const before = trouble === 'killed' && this.#random.chance(0.3) ? this.#database.snapshot() : null;
     const { report, stale } = await this.#maintenance.prune(trouble);
     this.#pruned += report?.pruned ?? 0;
+    if (before !== null) this.#failOver(before);
     if (stale) await this.#recoverFromStale();
+  }
+
+  /** The replica that takes over has not heard of what the killed prune did last. */
+  #failOver(tables: ReturnType<ModelDatabase['snapshot']>): void {
+    this.#count('fail_over');
+    this.#database.tables = tables;
+    this.#database.prune = null;
+    this.#forgetful = true;
+  }
+
+  /** Points that must be whole. A forgetful database takes points for kept that were given up: the bucket tells. */
+  async #safe(): Promise<ModelPoint[]> {
+    const { safe } = this.#database;
+    if (!this.#forgetful) return safe;
+    const store = this.#bucket.connect();
+    const gone = new Set(await this.#tombstoned(safe));
+    for (const point of safe) if ((await store.get(this.#prefix + point.manifestKey)) === null) gone.add(point);
+    return safe.filter((point) => !gone.has(point));
   }
 
   /** Twice: the first may find what a sleeper put while it was under way. */
@@ -248,8 +271,10 @@ class History {
   async #recoverFromStale(): Promise<void> {
     this.#stale = false;
     const tombstoned = await this.#tombstoned(this.#database.tables.points.filter(({ state }) => state === 'kept'));
-    if (tombstoned.length === 0) throw new ModelViolation('the index was called stale for no reason');
-    this.#count('late_tombstone');
+    if (tombstoned.length === 0 && !this.#forgetful)
+      throw new ModelViolation('the index was called stale for no reason');
+    this.#count(this.#forgetful ? 'noticed' : 'late_tombstone');
+    this.#forgetful = false;
     await this.#reindex();
   }
 
@@ -318,7 +343,7 @@ class History {
   }
 
   async #check(): Promise<void> {
-    await this.#oracle.check(this.#database.safe, this.#bucket.connect());
+    await this.#oracle.check(await this.#safe(), this.#bucket.connect());
     await this.#foreign.check();
   }
 
@@ -470,8 +495,10 @@ class History {
   /** The database is lost or replaced by an older copy of itself; all workers are stopped, then the job is reindexed. */
   async #loseDatabase(): Promise<void> {
     await this.#wakeZombies();
-    const given = new Set((await this.#tombstoned(this.#database.safe)).map(({ uuid }) => uuid));
-    const before = this.#database.safe.filter(({ uuid }) => !given.has(uuid)).map((point) => point.manifestKey);
+    const safe = await this.#safe();
+    const given = new Set((await this.#tombstoned(safe)).map(({ uuid }) => uuid));
+    const before = safe.filter(({ uuid }) => !given.has(uuid)).map((point) => point.manifestKey);
+    this.#forgetful = false;
     const kept = this.#older !== null && this.#random.chance(0.6) ? structuredClone(this.#older) : null;
     this.#database = new ModelDatabase(this.#random);
     if (kept !== null) this.#database.tables = kept;
@@ -488,7 +515,13 @@ class History {
   /** Without a reindex, a run on the wrong database stops by itself and writes nothing. */
   async #requireStaleOrExplained(before: readonly string[]): Promise<void> {
     const known = new Set(this.#database.live.map((point) => point.manifestKey));
-    if (before.every((key) => known.has(key))) return;
+    // What was adopted since the copy was made is adopted again.
+    const { runs, points } = this.#database.tables;
+    const adoptable = runs.filter(
+      (run) => this.#database.isTerminal(run) && !points.some((point) => point.run === run.uuid),
+    );
+    const isExplained = (key: string): boolean => known.has(key) || adoptable.some(({ uuid }) => key.includes(uuid));
+    if (before.every(isExplained)) return;
     const written = await this.#keys();
     const tables = this.#database.snapshot();
     const run = this.#database.queue();
