@@ -86,6 +86,14 @@ form?.addEventListener('click', (event) => {
   show();
 });
 
+// Enter in a field sends the form: a download is no restore run.
+form?.addEventListener('submit', (event) => {
+  if (form.elements.target.value !== 'download') return;
+  event.preventDefault();
+  event.stopPropagation();
+  download();
+});
+
 function download() {
   const format = form.querySelector('[data-format]').value;
   const query = new URLSearchParams({ point_id: form.dataset.point, format });
