@@ -259,10 +259,16 @@ describe('restoring to another folder', () => {
     expect((await ada().post('cloudbackup_start_restore', { point_id: point, ...target('back') })).status).toBe(200);
   });
 
-  it.each(['../other', 'a/../b', 'a//b', 'a\u0000', '.'])('refuses a folder that is none: %j', async (folder) => {
+  it.each([
+    ['../other', 'paths'],
+    ['a/../b', 'paths'],
+    ['a//b', 'paths'],
+    ['.', 'paths'],
+    ['a\u0000', 'folder'],
+  ])('refuses a folder that is none: %j', async (folder, field) => {
     const { point } = await makePoint(portal, await makeJob(portal));
     const response = await ada().post('cloudbackup_start_restore', { point_id: point, folder, ...target('back') });
-    expect(response.body).toMatchObject({ code: 'INVALID_INPUT', fields: { paths: expect.any(String) } });
+    expect(response.body).toMatchObject({ code: 'INVALID_INPUT', fields: { [field]: expect.any(String) } });
   });
 
   it('does not know points that are being removed', async () => {
