@@ -271,11 +271,22 @@ class Restore {
     this.#doneFiles = 0;
     this.#tell('verifying', wanted.count);
     const options = { signal, space, count: wanted.count, times: false, hashes: true };
-    for await (const { entry, existing } of target.look(entriesOf(wanted), options)) {
+    const looked = inOrder(target.look(entriesOf(wanted), options), JUDGED_AT_ONCE, async (found) => {
+      if (found.existing === null && !this.#failed.has(found.entry.path)) await this.#findReason(found.entry);
+      return found;
+    });
+    for await (const { entry, existing } of looked) {
       this.#inspect(entry, existing);
       this.#doneFiles += 1;
       if (this.#doneFiles % 500 === 0) this.#tell('verifying', wanted.count);
     }
+  }
+
+  /** A copy of a whole list leaves out what does not exist, without a word. */
+  async #findReason({ key, path }: Entry): Promise<void> {
+    const { source, signal } = this.#request;
+    const object = await source.bucket.store.head(source.bucket.prefix + key, { signal });
+    if (object === null) this.#fail(path, 'ERR_OBJECT_MISSING');
   }
 
   #inspect(entry: Entry, existing: Existing | null): void {

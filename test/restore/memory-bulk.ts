@@ -33,7 +33,8 @@ function bulkOf(
     async copy({ fromKey, toPath, names, signal }) {
       const failed = new Map<string, ErrorCode>();
       for await (const name of names) {
-        const code = await copyOne(`${fromKey}/${keyOfPath(name)}`, toPath === '' ? name : `${toPath}/${name}`, signal);
+        const key = fromKey === '' ? keyOfPath(name) : `${fromKey}/${keyOfPath(name)}`;
+        const code = await copyOne(key, toPath === '' ? name : `${toPath}/${name}`, signal);
         if (code !== null) failed.set(name, code);
       }
       return failed;

@@ -145,6 +145,20 @@ describe('restoring to a local folder', () => {
     expect(verdictOf(nothing)).toMatchObject({ status: 'failed', error: { code: 'ERR_OBJECT_MISSING' } });
   });
 
+  it('names missing objects also where the copy of many files has left them out without a word', async () => {
+    for (let i = 0; i < 600; i += 1) job.source.write(`large/${i}`, `file ${i}`);
+    const record = await job.run();
+    job.bucket.remove(job.prefix + fileKey(record.run.uuid, record.run.claimName, 'large/7'));
+    const quiet = storeBulk(job.bucket.connect(), target);
+    const copy: typeof quiet.copy = async (request) => {
+      await quiet.copy(request);
+      return new Map();
+    };
+    const report = await restore(record, { target: new LocalTarget({ folder: target, bulk: { ...quiet, copy } }) });
+    expect(report.problems).toEqual([{ path: 'large/7', code: 'ERR_OBJECT_MISSING' }]);
+    expect(verdictOf(report)).toEqual({ status: 'warning', code: 'ERR_OBJECT_MISSING' });
+  });
+
   it('refuses a folder that is not empty, and a file in its place', async () => {
     const record = await job.run();
     await mkdir(target);
