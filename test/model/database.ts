@@ -132,6 +132,12 @@ export class ModelDatabase {
 /** How the database misbehaves towards one claim: called before each of its calls. */
 export type DatabaseFaults = () => 'unreachable' | 'answer_lost' | undefined;
 
+/** The database is away for a few calls; sometimes it did what it was asked, and only the answer was lost. */
+export function databaseFaults(isAway: boolean, random: Random): DatabaseFaults {
+  if (!isAway) return () => undefined;
+  return () => (random.chance(0.5) ? random.pick(['unreachable', 'answer_lost'] as const) : undefined);
+}
+
 /** The ledger of one claim, as src/database keeps it: everything is conditional on status and lease token. */
 export class ModelLedger implements RunLedger {
   readonly #database: ModelDatabase;

@@ -10,19 +10,19 @@ import { isTransient } from '../../src/errors/catalogue.ts';
 import { DEFAULT_BRAKES } from '../../src/layout/brakes.ts';
 import { localNameOfPath } from '../../src/layout/encoding.ts';
 import { claimFolder, filesFolder, tombstoneKey } from '../../src/layout/keys.ts';
-import type { ReindexPlan } from '../../src/layout/reindex.ts';
 import { macKeysOf } from '../../src/layout/mac.ts';
 import { LocalTarget } from '../../src/restore/local-target.ts';
 import { requireExact } from '../../src/restore/report.ts';
 import { restorePoint } from '../../src/restore/restore-point.ts';
 import { ConnectionKilled, type Fault, type FaultPlan } from '../../src/storage/memory.ts';
 import { storeBulk } from '../restore/memory-bulk.ts';
-import { ModelDatabase, ModelLedger, viewOf, type DatabaseFaults, type ModelPoint, type ModelRun } from './database.ts';
+import { databaseFaults, ModelDatabase, ModelLedger, viewOf, type ModelPoint, type ModelRun } from './database.ts';
 import type { ModelBucket } from './faults.ts';
 import { expectedKeys, FOREIGN_BELOW, ForeignObjects } from './foreign.ts';
 import { Maintenance, type PruneTrouble } from './maintenance.ts';
 import { ModelViolation, Oracle, type ClaimWindow } from './oracle.ts';
 import { Random } from './random.ts';
+import { applyPlan } from './reindex-plan.ts';
 import { Sleeper, type Zombie } from './sleeper.ts';
 import { ModelEngine, ModelSource } from './source.ts';
 
@@ -390,7 +390,7 @@ class History {
     this.#oracle.windows.set(`${run.uuid}.${claim}`, window);
     const at = this.#random.below(this.#requests);
     const sleeper = new Sleeper();
-    const ledger = new ModelLedger(this.#database, run, token, databaseFaults(trouble, this.#random));
+    const ledger = new ModelLedger(this.#database, run, token, databaseFaults(trouble === 'database', this.#random));
     const seen = { requests: 0 };
     const faults = this.#faults(trouble, at, { sleeper, ledger, seen });
     if (trouble === 'source_moves') this.#moveSource(at);
@@ -569,49 +569,4 @@ class History {
       },
     });
   }
-}
-
-function applyPlan(database: ModelDatabase, plan: ReindexPlan): void {
-  const { tables } = database;
-  const listed = new Set(plan.runs.map(({ run }) => run));
-  // A run that is in no bucket and not over: restored in the middle of its life, or the one that only asked.
-  tables.runs = tables.runs.filter((run) => listed.has(run.uuid) || database.isTerminal(run));
-  for (const { run, claim, status } of plan.runs) {
-    const row = database.run(run);
-    if (row === undefined) tables.runs.push({ uuid: run, claim, claimName: '', status, token: -1, attempt: 0 });
-    else {
-      row.claim = claim;
-      row.token = -1;
-      if (!database.isTerminal(row)) row.status = status;
-    }
-  }
-  for (const point of tables.points) {
-    if (plan.lost.includes(point.uuid)) point.state = 'pruned';
-    if (plan.deleting.includes(point.uuid)) point.state = 'deleting';
-    if (plan.lost.includes(point.uuid) || plan.deleting.includes(point.uuid)) point.holds = [];
-  }
-  for (const { manifest, key, sha256, known } of plan.points) {
-    const columns = {
-      ...manifest,
-      manifestKey: key,
-      manifestSha256: sha256,
-      createdAt: manifest.created_at,
-      sourceType: 'model',
-    };
-    const row = tables.points.find(({ uuid }) => uuid === known);
-    if (row !== undefined) {
-      Object.assign(row, columns);
-      continue;
-    }
-    tables.points = tables.points.filter(({ run, state }) => run !== manifest.run || state !== 'pruned');
-    database.addPoint(columns);
-  }
-  tables.generation = plan.generation;
-  tables.frozen = plan.frozen;
-}
-
-/** The database is away for a few calls; sometimes it did what it was asked, and only the answer was lost. */
-function databaseFaults(trouble: Trouble, random: Random): DatabaseFaults {
-  if (trouble !== 'database') return () => undefined;
-  return () => (random.chance(0.5) ? random.pick(['unreachable', 'answer_lost'] as const) : undefined);
 }

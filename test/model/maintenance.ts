@@ -3,7 +3,7 @@ import type { PruneReport } from '../../src/backup/prune-ledger.ts';
 import { BackupError, isBackupError } from '../../src/errors/backup-error.ts';
 import type { RetentionPolicy } from '../../src/retention/policy.ts';
 import { ConnectionKilled, type Fault, type FaultPlan } from '../../src/storage/memory.ts';
-import type { DatabaseFaults, ModelDatabase, ModelPrune } from './database.ts';
+import { databaseFaults, type ModelDatabase, type ModelPrune } from './database.ts';
 import type { ModelBucket } from './faults.ts';
 import { ModelViolation } from './oracle.ts';
 import { ModelPruneLedger } from './prune-ledger.ts';
@@ -68,7 +68,7 @@ export class Maintenance {
     const database = this.#world.database();
     const owned = database.beginPrune();
     const sleeper = new Sleeper();
-    const ledger = new ModelPruneLedger(database, owned, now, databaseFaults(trouble, random));
+    const ledger = new ModelPruneLedger(database, owned, now, databaseFaults(trouble === 'database', random));
     const seen = { requests: 0 };
     const store = this.#world.bucket.connect(this.#faults(trouble, { sleeper, ledger, seen }));
     const wholeData = database.tables.dataState === 'deleting';
@@ -153,9 +153,4 @@ export class Maintenance {
       }
     };
   }
-}
-
-function databaseFaults(trouble: PruneTrouble, random: Random): DatabaseFaults {
-  if (trouble !== 'database') return () => undefined;
-  return () => (random.chance(0.5) ? random.pick(['unreachable', 'answer_lost'] as const) : undefined);
 }
