@@ -205,8 +205,8 @@ class Prune {
   /** Everything that is in `deleting` afterwards, with its tombstone. */
   async #move(seen: Seen, plan: PrunePlan): Promise<MovedPoints> {
     const isGone = ({ point }: PointView): boolean => seen.gone.some((gone) => gone.point === point);
-    const begun = seen.database.points.filter(({ state }) => state === 'deleting');
-    const withoutTombstone = begun.filter(({ run, claim }) => {
+    const earlier = seen.database.points.filter(({ state }) => state === 'deleting');
+    const withoutTombstone = earlier.filter(({ run, claim }) => {
       const there = seen.index.get(run)?.get(claim);
       return there?.manifest === true && !there.tombstone;
     });
@@ -217,7 +217,7 @@ class Prune {
     const moved = await movePoints(this.#tools, movable, seen.begun);
     const { spared, inUse } = moved;
     Object.assign(this.#counts, { spared, inUse });
-    const confirmed = [...begun, ...gone, ...moved.confirmed].sort((a, b) => a.generation - b.generation);
+    const confirmed = [...earlier, ...gone, ...moved.confirmed].sort((a, b) => a.generation - b.generation);
     this.#pointsToGo = confirmed.length;
     if (confirmed.length + inUse + spared > 0) {
       const params = { points: confirmed.length, in_use: inUse, spared };
