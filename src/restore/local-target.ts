@@ -1,11 +1,10 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { constants, type BigIntStats } from 'node:fs';
-import { lstat, mkdir, open, readdir, realpath, rename, rm, writeFile, type FileHandle } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, realpath, rm, writeFile, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { mapParallel } from '../backup/task-pool.ts';
 import { BackupError } from '../errors/backup-error.ts';
 import type { ErrorCode } from '../errors/catalogue.ts';
-import { keyOfPath, localNameOfPath, pathOfKey } from '../layout/encoding.ts';
+import { localNameOfPath } from '../layout/encoding.ts';
 import type { Entry } from '../layout/types.ts';
 import { inOrder } from './in-order.ts';
 import { makeWritableFolder } from './make-folder.ts';
@@ -23,11 +22,6 @@ import { hasLongName } from './sftp-target.ts';
 
 const READS_AT_ONCE = 8;
 const READ_AT_ONCE_BYTES = 256 * 1024;
-const MOVES_AT_ONCE = 32;
-/** Files of one staged call: what waits for being moved is lost when the process is killed. */
-const SLICE = 10_000;
-const FEWEST_STAGED = 200;
-const LARGEST_STAGED_BYTES = 32 * 1024 ** 2;
 const SLASH = Buffer.from('/');
 
 export interface LocalTargetOptions {
@@ -88,64 +82,6 @@ export class LocalTarget implements RestoreTarget {
 
   /** The folders are made here, one by one, so that none of them can be a link that somebody puts in the way. */
   async copySome(request: SingleCopies): Promise<ReadonlyMap<string, ErrorCode>> {
-    if (!this.isEmpty) return await this.#copyOneByOne(request);
-    const failed = new Map<string, ErrorCode>();
-    const done = { files: 0, bytes: 0 };
-    for await (const items of inSlices(request.items)) {
-      const onProgress: SingleCopies['onProgress'] = ({ files, bytes }) =>
-        request.onProgress({ files: done.files + files, bytes: done.bytes + bytes });
-      const { staged, rest } = splitForStaging(items);
-      const slice = { ...request, onProgress };
-      for (const [path, code] of await this.#copyByStaging(staged, slice)) failed.set(path, code);
-      done.files += staged.length;
-      done.bytes += staged.reduce((sum, { size }) => sum + size, 0);
-      for (const [path, code] of await this.#copyOneByOne({ ...slice, items: each(rest) })) failed.set(path, code);
-      done.files += rest.length;
-      done.bytes += rest.reduce((sum, { size }) => sum + size, 0);
-    }
-    return failed;
-  }
-
-  /**
-   * Many files from many folders of the bucket by one call, which can give them no other names: they come under those that they have
-   * there, into a folder beside, and are moved to their places. That costs a fraction of a call for each.
-   */
-  async #copyByStaging(
-    items: readonly StagedCopy[],
-    { signal, onProgress }: SingleCopies,
-  ): Promise<Map<string, ErrorCode>> {
-    const failed = new Map<string, ErrorCode>();
-    if (items.length === 0) return failed;
-    const staging = `.e3-restore-${randomBytes(6).toString('hex')}`;
-    const codes = await this.#options.bulk.copy({
-      fromKey: '',
-      toPath: staging,
-      names: each(items.map(({ name }) => name)),
-      count: items.length,
-      bytes: items.reduce((sum, { size }) => sum + size, 0),
-      existing: 'none',
-      signal,
-      onProgress,
-    });
-    await mapParallel(items, MOVES_AT_ONCE, async ({ name, toPath }) => {
-      const code = codes.get(name) ?? (await this.#move(`${staging}/${name}`, toPath));
-      if (code !== null) failed.set(toPath, code);
-    });
-    await rm(this.#at(staging), { recursive: true, force: true });
-    return failed;
-  }
-
-  async #move(from: string, to: string): Promise<ErrorCode | null> {
-    const code = await this.#makeFolders(to);
-    if (code !== null) return code;
-    return await rename(this.#at(from), this.#at(to)).then(
-      () => null,
-      // What does not exist is left out of a list without a word.
-      (error: NodeJS.ErrnoException) => (error.code === 'ENOENT' ? 'ERR_OBJECT_MISSING' : fileErrorCode(error)),
-    );
-  }
-
-  async #copyOneByOne(request: SingleCopies): Promise<ReadonlyMap<string, ErrorCode>> {
     const refused = new Map<string, ErrorCode>();
     const failed = await this.#options.bulk.copySome({ ...request, items: this.#withFolders(request.items, refused) });
     return new Map([...failed, ...refused]);
@@ -227,41 +163,6 @@ export class LocalTarget implements RestoreTarget {
   #at(path: string): Buffer {
     return Buffer.concat([this.#root, SLASH, localNameOfPath(path)]);
   }
-}
-
-/** A file that can come by a list: its object's key is what rclone makes of this name. */
-interface StagedCopy extends SingleCopy {
-  readonly name: string;
-}
-
-async function* inSlices(items: AsyncIterable<SingleCopy>): AsyncGenerator<SingleCopy[]> {
-  let slice: SingleCopy[] = [];
-  for await (const item of items) {
-    slice.push(item);
-    if (slice.length < SLICE) continue;
-    yield slice;
-    slice = [];
-  }
-  if (slice.length > 0) yield slice;
-}
-
-/** Two files may have one object: it can be moved to one place only. Large files gain nothing. */
-function splitForStaging(items: readonly SingleCopy[]): { staged: StagedCopy[]; rest: SingleCopy[] } {
-  const staged: StagedCopy[] = [];
-  const rest: SingleCopy[] = [];
-  const seen = new Set<string>();
-  for (const item of items) {
-    const name = pathOfKey(item.fromKey);
-    const fits = item.size <= LARGEST_STAGED_BYTES && keyOfPath(name) === item.fromKey && !seen.has(item.fromKey);
-    seen.add(item.fromKey);
-    if (fits) staged.push({ ...item, name });
-    else rest.push(item);
-  }
-  return staged.length < FEWEST_STAGED ? { staged: [], rest: [...items] } : { staged, rest };
-}
-
-async function* each<T>(items: readonly T[]): AsyncGenerator<T> {
-  yield* items;
 }
 
 function unfinished(folder: string): BackupError {

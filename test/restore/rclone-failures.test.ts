@@ -6,7 +6,6 @@ import { toolPath, toolVersions } from '../../src/engines/tools.ts';
 import { RcloneDaemon } from '../../src/engines/rclone/daemon.ts';
 import { bucketRemote } from '../../src/engines/rclone/remotes.ts';
 import { BackupError } from '../../src/errors/backup-error.ts';
-import { LocalTarget } from '../../src/restore/local-target.ts';
 import type { SingleCopy } from '../../src/restore/port.ts';
 import { rcloneBulk, type BulkDestination } from '../../src/restore/rclone-bulk.ts';
 import { streamOf } from '../layout/samples.ts';
@@ -71,29 +70,6 @@ describe('many single copies by one program', () => {
     expect([...failed]).toEqual([['moved/missing', 'ERR_OBJECT_MISSING']]);
     expect(readdirSync(join(folder, 'moved'))).toHaveLength(299);
     expect(readFileSync(join(folder, 'moved/123'), 'utf8')).toBe('content 123');
-  });
-
-  it('come to a new folder by way of another one, which is gone afterwards', async () => {
-    const folder = join(base, 'staged');
-    const bulk = bulkTo({ folder });
-    const target = new LocalTarget({ folder, bulk });
-    await target.prepare({ dryRun: false });
-    const signal = new AbortController().signal;
-    const twice = { fromKey: 'f/1/1', toPath: 'copies/of one', size: 9 };
-    const missing = { fromKey: 'f/none', toPath: 'moved/none', size: 9 };
-    const copies = [...items(300), twice, missing];
-    const failed = await target.copySome({
-      items: streamOf(copies),
-      existing: 'none',
-      signal,
-      onProgress: () => undefined,
-    });
-    await target.close(true);
-    expect([...failed]).toEqual([['moved/none', 'ERR_OBJECT_MISSING']]);
-    expect(readdirSync(folder).sort()).toEqual(['copies', 'moved']);
-    expect(readdirSync(join(folder, 'moved'))).toHaveLength(300);
-    expect(readFileSync(join(folder, 'moved/299'), 'utf8')).toBe('content 299');
-    expect(readFileSync(join(folder, 'copies/of one'), 'utf8')).toBe('content 1');
   });
 
   it('leave what has appeared meanwhile, when they are told so', async () => {
