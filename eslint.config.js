@@ -73,6 +73,7 @@ export default tseslint.config(
         URLSearchParams: 'readonly',
         cancelAnimationFrame: 'readonly',
         customElements: 'readonly',
+        DOMParser: 'readonly',
         document: 'readonly',
         getComputedStyle: 'readonly',
         history: 'readonly',

@@ -69,7 +69,9 @@ export function parseRetention(input: RetentionInput): RetentionPolicy {
 function parseTiers(given: unknown): RetentionTiers {
   const field = 'retention_json';
   const value = typeof given === 'string' ? parseJson(field, given) : given;
-  const tiers = z.strictObject(Object.fromEntries(TIER_NAMES.map((name) => [name, z.unknown().optional()]))).safeParse(value);
+  const tiers = z
+    .strictObject(Object.fromEntries(TIER_NAMES.map((name) => [name, z.unknown().optional()])))
+    .safeParse(value);
   if (!tiers.success) throw refused(field, `must be an object with some of ${TIER_NAMES.join(', ')}`);
   const count = (name: keyof RetentionTiers): number =>
     wholeNumber(field, tiers.data[name] ?? 0, 0, RETENTION_LIMITS[name], `${name} `);

@@ -13,7 +13,7 @@ const NAMES = [
   ' leading and trailing ',
   '-rf',
   '--files-from-raw',
-  "quotes ' and \" and `.txt",
+  'quotes \' and " and `.txt',
   '$(touch owned); echo.txt',
   'new\nline.txt',
   'tab\tand\u0001control.txt',
