@@ -36,6 +36,12 @@ export interface RunLedger {
   releaseHolds(): Promise<void>;
 
   /**
+   * Paths of the base whose object in the bucket a validation or a restore test found missing or altered since that point was
+   * committed: they are copied again, so that damage does not live on in every later point.
+   */
+  damaged(base: PointView): Promise<ReadonlySet<string>>;
+
+  /**
    * Inserts the point of a terminal run of this job whose whole manifest lies in the bucket without a point ("adopted"): the run's
    * status stays, an event is written to that run. `known`: the run has a point already.
    */
@@ -189,6 +195,7 @@ export type BackupEvent =
         readonly bytes: number;
       };
     }
+  | { readonly code: 'DAMAGED_COPIED_AGAIN'; readonly params: { readonly files: number } }
   | { readonly code: 'FILES_REUSED'; readonly params: { readonly files: number; readonly bytes: number } }
   | { readonly code: 'LISTING_INCOMPLETE'; readonly params: Record<string, never> }
   | {

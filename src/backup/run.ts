@@ -96,8 +96,12 @@ class BackupRun {
 
   /** Its first chunks are fetched while the source is still being listed. */
   async #openBase(point: PointView): Promise<Base> {
-    const opened = await openManifest(this.#points, point, point.manifestSha256);
-    return { ...opened, entries: readEntries(this.#points, opened.manifest) };
+    const [opened, damaged] = await Promise.all([
+      openManifest(this.#points, point, point.manifestSha256),
+      this.#whenReachable(() => this.#context.ledger.damaged(point)),
+    ]);
+    if (damaged.size > 0) this.#report([{ code: 'DAMAGED_COPIED_AGAIN', params: { files: damaged.size } }]);
+    return { ...opened, entries: doubting(readEntries(this.#points, opened.manifest), damaged) };
   }
 
   async #list(): Promise<ListedSource> {
@@ -233,6 +237,13 @@ class BackupRun {
 
   #report(events: readonly BackupEvent[]): void {
     for (const event of events) this.#context.ledger.event(event);
+  }
+}
+
+/** An object that was found damaged is no stored version: its file is copied again, and no other file refers to it. */
+async function* doubting(entries: AsyncIterable<Entry>, damaged: ReadonlySet<string>): AsyncGenerator<Entry> {
+  for await (const entry of entries) {
+    yield entry.state === 'stored' && damaged.has(entry.path) ? { ...entry, state: 'carried' } : entry;
   }
 }
 

@@ -128,6 +128,48 @@ export async function newestKeptPoint(executor: Executor, jobId: number): Promis
   return row?.uuid ?? null;
 }
 
+/** Findings of so many validations and restore tests count, the newest first. */
+const FINDINGS = 20;
+
+/** Paths whose object a validation or a restore test found missing or altered since a point of the job was committed. */
+export async function damagedSince(
+  database: Database,
+  of: { readonly jobId: number; readonly pointUuid: string },
+): Promise<Set<string>> {
+  const point = (await database
+    .knex(POINTS)
+    .where({ uuid: of.pointUuid, job_id: of.jobId })
+    .first('finished_at', 'created_at')) as { finished_at: string | null; created_at: string } | undefined;
+  if (point === undefined) return new Set();
+  const runs = (await proofsSince(database, of.jobId, point.finished_at ?? point.created_at)) as { id: number }[];
+  const found = new Set<string>();
+  for (const { id } of runs) {
+    const rows = (await damagedFiles(database, id)) as { path: string }[];
+    for (const { path } of rows) found.add(path);
+  }
+  return found;
+}
+
+export function proofsSince(database: Database, jobId: number, since: string): Knex.QueryBuilder {
+  return database
+    .knex(RUNS)
+    .where('job_id', jobId)
+    .whereIn('kind', ['validation', 'drill'])
+    .where('created_at', '>=', since)
+    .orderBy('created_at', 'desc')
+    .limit(FINDINGS)
+    .select('id');
+}
+
+export function damagedFiles(database: Database, runId: number): Knex.QueryBuilder {
+  return database
+    .knex('s3_cloudbackup_run_files')
+    .where('run_id', runId)
+    .whereIn('kind', ['missing', 'differs'])
+    .whereIn('code', ['OBJECT_MISSING', 'OBJECT_SIZE', 'OBJECT_DIFFERS'])
+    .select('path');
+}
+
 /** When a run was queued, in epoch milliseconds; null: there is no such run any more. */
 export async function runBegunAt(database: Database, runUuid: string): Promise<number | null> {
   const row = (await database.knex(RUNS).where('uuid', runUuid).first('created_at')) as

@@ -375,13 +375,14 @@ const entries = {
   ERR_VALIDATION_DIFFERS: {
     what: 'The validation found files that are missing in the bucket or differ from what was backed up.',
     data: 'The files that the report names cannot be restored from this point as they were; all others can.',
-    action: 'Look at the report of the run. Earlier restore points may hold these files; tell the support team.',
+    action:
+      'Look at the report of the run, and start a backup: it copies these files again. Earlier restore points may hold them; tell the support team.',
   },
   ERR_DRILL_FAILED: {
     what: 'The restore test could not read a file back as it was backed up.',
     data: 'The files that the report names cannot be restored from the newest point as they were.',
     action:
-      'Look at the report of the run, and start a validation to see how many files are affected. Tell the support team.',
+      'Look at the report of the run, and start a validation to see how many files are affected. The next backup copies what was found damaged again. Tell the support team.',
   },
   ERR_RESTORE_TARGET: {
     status: 422,

@@ -58,6 +58,13 @@ export const backupEvents = {
       return `Compared with the last restore point: ${parts.join(', ')}. To copy: ${show.many(p.files, 'file')}, ${show.bytes(p.bytes)}.`;
     },
   ),
+  DAMAGED_COPIED_AGAIN: define(
+    'info',
+    'info',
+    z.object({ files: count }),
+    (p, show) =>
+      `${show.many(p.files, 'file')} whose stored copy was found damaged ${p.files === 1 ? 'is' : 'are'} copied again.`,
+  ),
   FILES_REUSED: define(
     'info',
     'info',

@@ -11,7 +11,7 @@ import type {
 import { commitPoint, freezeRetention } from '../database/commit.ts';
 import { isUnreachable, type Database, type Transaction } from '../database/connect.ts';
 import { appendEvents } from '../database/events.ts';
-import { queueValidationAfter } from '../database/proofs.ts';
+import { damagedSince, queueValidationAfter } from '../database/proofs.ts';
 import { recordRunFiles } from '../database/run_files.ts';
 import {
   holdNewestPoint,
@@ -74,6 +74,11 @@ export class SqlLedger implements RunLedger {
       if (reference && reference !== base) active.watchHolds([reference.token]);
       return { base: toView(base), reference: toView(reference) };
     });
+  }
+
+  async damaged(base: PointView): Promise<ReadonlySet<string>> {
+    const { database, job } = this.#options;
+    return await reachable(async () => await damagedSince(database, { jobId: job.id, pointUuid: base.point }));
   }
 
   async releaseHolds(): Promise<void> {

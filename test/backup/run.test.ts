@@ -152,6 +152,21 @@ describe('files that cannot be taken as they are', () => {
     expect(third.statistics.filesCopied).toBe(2);
   });
 
+  it('are copied again when their stored copy was found damaged, and so are those that would refer to it', async () => {
+    const first = await job.run();
+    const before = await job.entries(first.point);
+    job.database.damaged.add('folder/file 1');
+    job.source.write('folder/same content', job.source.read('folder/file 1')?.body.toString() ?? '');
+    const second = await job.run();
+    expect(second.status).toBe('success');
+    expect(second.statistics.filesCopied).toBe(2);
+    expect(second.events.find((event) => event.code === 'DAMAGED_COPIED_AGAIN')?.params).toEqual({ files: 1 });
+    const entries = await job.entries(second.point);
+    for (const path of ['folder/file 1', 'folder/same content'])
+      expect(entries.get(path)?.key).toContain(second.point.claim);
+    expect(entries.get('folder/file 2')).toEqual(before.get('folder/file 2'));
+  });
+
   it('are carried when their folder cannot be listed', async () => {
     await job.run();
     job.source.write('outside', 'x');

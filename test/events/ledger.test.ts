@@ -19,6 +19,7 @@ const fits: Record<keyof Fits, 'fits'> & Fits = {
   ROLLED_FORWARD: 'fits',
   LISTED: 'fits',
   COMPARED: 'fits',
+  DAMAGED_COPIED_AGAIN: 'fits',
   FILES_REUSED: 'fits',
   LISTING_INCOMPLETE: 'fits',
   FOLDERS_UNREADABLE: 'fits',

@@ -140,6 +140,14 @@ describe('proofs by a worker', () => {
       expect(tested).toMatchObject({ status: 'failed', problem: { code: 'ERR_DRILL_FAILED' } });
       expect((await world.client.proofs.files(tested.run_id, { limit: 10 })).rows).toMatchObject(found);
       expect((await world.client.jobs.get(job)).job).toMatchObject({ drill_last_status: 'failed' });
+      // What was found damaged is copied again by the next backup, although nothing of it changed at the source.
+      const healed = await world.backUp(job);
+      expect(healed).toMatchObject({ status: 'success', objects_transferred: 3 });
+      expect(await codesOf(world, healed.run_id)).toContain('DAMAGED_COPIED_AGAIN');
+      await until('the validation of the healed backup', async () => {
+        const run = await world.client.runs.get(healed.run_id);
+        return run.validation_status === 'success';
+      });
       await expect(world.stranger.proofs.files(tested.run_id, { limit: 1 })).rejects.toMatchObject({
         code: 'RUN_NOT_FOUND',
       });

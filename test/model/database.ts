@@ -48,6 +48,8 @@ interface Tables {
 /** What the real database keeps of one job, in memory; may be lost, or replaced by an older copy of itself. */
 export class ModelDatabase {
   readonly random: Random;
+  /** Paths whose stored objects were found damaged. */
+  readonly damaged = new Set<string>();
   tables: Tables = {
     generation: 0,
     frozen: false,
@@ -174,6 +176,10 @@ export class ModelLedger implements RunLedger {
       for (const point of [newest[0], complete]) if (point) this.#database.hold(point.uuid, this.#run.uuid);
       return { base: newest[0] ? viewOf(newest[0]) : null, reference: complete ? viewOf(complete) : null };
     });
+  }
+
+  async damaged(): Promise<ReadonlySet<string>> {
+    return await this.#call(() => new Set(this.#database.damaged));
   }
 
   async releaseHolds(): Promise<void> {

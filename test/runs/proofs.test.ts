@@ -4,14 +4,16 @@ import { ClientProofs } from '../../src/database/client-proofs.ts';
 import type { Database } from '../../src/database/connect.ts';
 import { listRunEvents } from '../../src/database/events.ts';
 import {
+  damagedFiles,
+  type DrillEnd,
   dueProofs,
   lastCanary,
   lastCanaryQuery,
   lastProofQuery,
+  proofsSince,
   queueValidationAfter,
   recordDrill,
   recordValidation,
-  type DrillEnd,
 } from '../../src/database/proofs.ts';
 import { oldestRunFiles } from '../../src/database/prune.ts';
 import { findJobForRun, queueRun } from '../../src/database/queue.ts';
@@ -349,6 +351,8 @@ describeOnBoth(
       }
       await expectUsesIndex(test, lastProofQuery(database.knex, 'drill', job.id));
       await expectUsesIndex(test, lastCanaryQuery(database, job.id));
+      await expectUsesIndex(test, proofsSince(database, job.id, time));
+      await expectUsesIndex(test, damagedFiles(database, run.id));
       const proofs = new ClientProofs(database, 7);
       await expectUsesIndex(test, proofs.drillsQuery({ limit: 50 }));
       await expectUsesIndex(test, proofs.drillsQuery({ jobId: job.id, limit: 50, before: v7() }));
