@@ -1,6 +1,6 @@
 // Slow: real worker processes against real servers.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { v7 } from 'uuid';
@@ -115,7 +115,7 @@ describe('proofs by a worker', () => {
         row?.claim_name ?? '',
       );
       writeFileSync(join(stored, 'files/a.txt'), 'CONTENT A');
-      rmSync(join(stored, 'files/d/c.txt'));
+      await world.loseObject(row?.dest_prefix ?? '', `run_${backup.run_id}/${row?.claim_name}/files/d/c.txt`);
       world.writeFiles('source', { 'site/b.txt': 'newer content' });
       const found = [
         { kind: 'differs', code: 'OBJECT_DIFFERS', path: 'a.txt' },

@@ -153,9 +153,7 @@ describe('a restore by a worker into a bucket', () => {
 
   it('names the files whose objects are missing, and gives the rest', async () => {
     const [object] = below('backups', 'job-one').filter((path) => path.endsWith('files/deep/b.txt'));
-    rmSync(join(world.folder, 'backups/job-one', object ?? 'none'));
-    const store = openS3Store(world.s3.access('backups'));
-    await until('the server has noticed', async () => (await store.head(`job-one/${object ?? ''}`)) === null);
+    await world.loseObject('job-one/', object ?? '');
     const done = await restore(toBucket(run, 'gaps'));
     expect(done).toMatchObject({ status: 'warning', problem: { code: 'ERR_OBJECT_MISSING' } });
     expect(await reportOf(done)).toEqual([{ kind: 'missing', code: 'ERR_OBJECT_MISSING', path: 'deep/b.txt' }]);

@@ -13,6 +13,7 @@ import { billingRecords } from '../../src/host/billing-tables.ts';
 import { createHostTables } from '../../src/host/demo/tables.ts';
 import type { ClientServices } from '../../src/jobs/client.ts';
 import { clientServices } from '../../src/jobs/create-client.ts';
+import { DeletableKeys } from '../../src/layout/deletable.ts';
 import { NewJob } from '../../src/protocol/job-input.ts';
 import type { RunView } from '../../src/protocol/run.ts';
 import { createEgressGuard } from '../../src/security/egress.ts';
@@ -39,6 +40,11 @@ export interface World {
   readonly folder: string;
   /** Writes files into a bucket; a value of null deletes nothing and makes nothing. */
   writeFiles(bucket: string, files: Readonly<Record<string, string | Buffer>>): void;
+  /**
+   * Deletes one object of a job's prefix (which ends in a slash), through the server: it goes on listing what it took in itself when that
+   * is taken from its folder behind its back.
+   */
+  loseObject(prefix: string, key: string): Promise<void>;
   createJob(change?: Readonly<Record<string, unknown>>): Promise<string>;
   startWorker(environment?: Readonly<Record<string, string>>): Promise<WorkerProcess>;
   /** Every worker process that was started. */
@@ -129,6 +135,9 @@ export async function startWorld(
         mkdirSync(dirname(file), { recursive: true });
         writeFileSync(file, content);
       }
+    },
+    async loseObject(prefix, key) {
+      await openS3Store(access).delete([new DeletableKeys(prefix).of(key)]);
     },
     async createJob(change = {}) {
       const { jobId } = await services.jobs.create(
