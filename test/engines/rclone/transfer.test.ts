@@ -66,7 +66,6 @@ async function until(
   throw new Error(`the transfer ended before: ${JSON.stringify(await transfer.done)}`);
 }
 
-/** The number of the rclone process that an engine runs now, by the leash that it hangs on. */
 /** The kernel kills the whole group at once, but who ends first is its own affair. */
 async function gone(pid: number): Promise<void> {
   for (const end = Date.now() + 5_000; recordOf(pid) !== null; await delay(10)) {
@@ -74,16 +73,26 @@ async function gone(pid: number): Promise<void> {
   }
 }
 
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+}
+
+/** Null: it ended meanwhile. */
+function programOf(pid: number): string | null {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')[0] ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** The number of the rclone process that an engine runs now, by the leash that it hangs on. */
 async function pidOfRclone(engine: TestEngine): Promise<number> {
   for (const end = Date.now() + 10_000; Date.now() < end; await delay(20)) {
     const name = readdirSync(engine.folder).find((entry) => entry.startsWith('child-'));
     if (name === undefined) continue;
     const { pid } = JSON.parse(readFileSync(join(engine.folder, name), 'utf8')) as { pid: number };
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
-    const rclone = children.find((child) => {
-      const args = readFileSync(`/proc/${child}/cmdline`, 'utf8').split('\0');
-      return args[0] === BINARY.path;
-    });
+    const rclone = childrenOf(pid).find((child) => programOf(child) === BINARY.path);
     if (rclone !== undefined) return rclone;
   }
   throw new Error('rclone did not start');
