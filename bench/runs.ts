@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { filesFolder } from '../src/layout/keys.ts';
 import { figureOf, interleave, median, type Bench, type BenchOptions, type Figure } from './figures.ts';
 import { Installation, type MeasuredRun } from './installation.ts';
 import { plainCopy } from './plain-rclone.ts';
@@ -96,7 +97,9 @@ async function comparePairs(
       async () => (await firstRun(installation)).seconds,
       async () => {
         copies += 1;
-        const took = await plainCopy(source.access, destination.access, `copy-${copies}`);
+        // As deep as the files of a run lie: for the server each folder above a key is work.
+        const folder = filesFolder('00000000-0000-7000-8000-000000000000', 'c1-00000000').slice(0, -1);
+        const took = await plainCopy(source.access, destination.access, `copy-${copies}/${folder}`);
         rmSync(join(destination.folder, `copy-${copies}`), { recursive: true });
         return took;
       },
