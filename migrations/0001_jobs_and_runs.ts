@@ -314,7 +314,7 @@ async function createWorkersAndGates(knex: Knex): Promise<void> {
     c.table.index(['last_seen_at'], 'e3_workers_seen');
     c.table.index(['hostname'], 'e3_workers_host');
   });
-  /** One row a scope (`global`, `client:7`, `worker:<uuid>`, `bucket:3`, `audit`): updated by whoever must not race with another. */
+  /** One row a scope (`global`, `bucket:3`, `audit`): updated by whoever must not race with another. */
   await createTable(knex, 's3_cloudbackup_gates', (c) => {
     c.word('scope', 80).notNullable().primary();
     c.big('version').notNullable().defaultTo(0);
