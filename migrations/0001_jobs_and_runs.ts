@@ -14,8 +14,6 @@ export async function down(knex: Knex): Promise<void> {
     's3_cloudbackup_gates',
     's3_cloudbackup_workers',
     's3_cloudbackup_run_commands',
-    's3_cloudbackup_drills',
-    's3_cloudbackup_run_files',
     's3_cloudbackup_run_logs',
     's3_cloudbackup_run_events',
     's3_cloudbackup_runs',
@@ -71,20 +69,6 @@ async function createJobs(knex: Knex): Promise<void> {
     c.word('retention_mode', 16).notNullable().defaultTo('none');
     c.int('retention_value');
     c.long('retention_json');
-    /** A retention that keeps less waits here until it acts; until then the one above is in force. */
-    c.long('retention_pending_json');
-    c.time('retention_acts_at');
-    /** When the worker next looks what may go. */
-    c.time('maintenance_at');
-    c.int('validation_every_days');
-    c.time('validation_next_at');
-    c.time('validation_last_at');
-    c.word('validation_last_status', 16);
-    c.int('drill_every_days');
-    c.time('drill_next_at');
-    c.time('drill_last_at');
-    c.word('drill_last_status', 16);
-    c.time('drill_overdue_since');
     c.long('policy_json');
     c.int('bandwidth_limit_kbps');
     c.int('parallelism');
@@ -110,9 +94,7 @@ async function createJobs(knex: Knex): Promise<void> {
     c.table.specificType('notify_on_warning', 'INTEGER');
     c.table.specificType('notify_on_failure', 'INTEGER');
     c.word('status', 16).notNullable().defaultTo('active');
-    /** kept, grace (goes at `data_delete_at`, until then undone by one click), deleting, gone. */
     c.word('data_state', 16).notNullable().defaultTo('kept');
-    c.time('data_delete_at');
     c.time('deleted_at');
     c.time('created_at').notNullable();
     c.time('updated_at').notNullable();
@@ -121,10 +103,6 @@ async function createJobs(knex: Knex): Promise<void> {
     c.table.index(['status', 'next_run_at'], 'e3_jobs_due');
     c.table.index(['status', 'good_by'], 'e3_jobs_good_by');
     c.table.index(['overdue_since'], 'e3_jobs_overdue');
-    c.table.index(['data_state', 'maintenance_at'], 'e3_jobs_maintenance');
-    c.table.index(['data_state', 'data_delete_at'], 'e3_jobs_data_delete');
-    c.table.index(['status', 'validation_next_at'], 'e3_jobs_validation');
-    c.table.index(['status', 'drill_next_at'], 'e3_jobs_drill');
     c.table.index(['agent_uuid'], 'e3_jobs_agent');
     c.table.index(['source_connection_id'], 'e3_jobs_connection');
   });
@@ -243,35 +221,6 @@ async function createRunDetails(knex: Knex): Promise<void> {
     c.table.index(['run_id', 'created_at'], 'e3_logs_run');
     c.table.index(['created_at'], 'e3_logs_created');
   });
-  /** Files of a run that were not as they should be: what the report of the run lists. */
-  await createTable(knex, 's3_cloudbackup_run_files', (c) => {
-    c.id();
-    c.ref('run_id', 's3_cloudbackup_runs', 'CASCADE').notNullable();
-    /** carried, failed, skipped (backup); missing, differs, size_only (validation, restore, drill). */
-    c.word('kind', 16).notNullable();
-    c.word('code', 64).notNullable();
-    c.long('path').notNullable();
-    c.table.index(['run_id', 'id'], 'e3_run_files_run');
-    c.table.index(['run_id', 'kind', 'id'], 'e3_run_files_kind');
-  });
-  await createTable(knex, 's3_cloudbackup_drills', (c) => {
-    c.id();
-    c.uuid().notNullable().unique();
-    c.big('client_id').notNullable();
-    c.ref('job_id', 's3_cloudbackup_jobs').notNullable();
-    c.uuid('run_uuid').notNullable();
-    c.uuid('point_uuid');
-    /** success, size_only (no hash to compare), failed. */
-    c.word('status', 16).notNullable();
-    for (const column of ['files', 'exact', 'size_only', 'problems', 'bytes', 'duration_ms'])
-      c.big(column).notNullable().defaultTo(0);
-    c.long('canary_path');
-    c.time('started_at').notNullable();
-    c.time('finished_at').notNullable();
-    c.table.index(['job_id', 'id'], 'e3_drills_job');
-    c.table.index(['client_id', 'id'], 'e3_drills_client');
-    c.table.index(['run_uuid'], 'e3_drills_run');
-  });
   await createTable(knex, 's3_cloudbackup_run_commands', (c) => {
     c.id();
     c.uuid().notNullable().unique();
@@ -314,7 +263,7 @@ async function createWorkersAndGates(knex: Knex): Promise<void> {
     c.table.index(['last_seen_at'], 'e3_workers_seen');
     c.table.index(['hostname'], 'e3_workers_host');
   });
-  /** One row a scope (`global`, `bucket:3`, `audit`): updated by whoever must not race with another. */
+  /** One row a scope (`global`, `client:7`, `worker:<uuid>`, `bucket:3`, `audit`): updated by whoever must not race with another. */
   await createTable(knex, 's3_cloudbackup_gates', (c) => {
     c.word('scope', 80).notNullable().primary();
     c.big('version').notNullable().defaultTo(0);

@@ -24,7 +24,7 @@ export async function up(knex: Knex): Promise<void> {
     c.uuid('agent_uuid');
     c.flag('complete', 1);
     c.flag('frozen');
-    for (const column of ['files', 'bytes', 'stored', 'carried', 'failed', 'added_bytes', 'freed_bytes'])
+    for (const column of ['files', 'bytes', 'stored', 'carried', 'failed', 'added_bytes'])
       c.big(column).notNullable().defaultTo(0);
     c.big('dest_bucket_id').notNullable();
     c.text('dest_bucket', 255).notNullable();

@@ -3,6 +3,7 @@ import * as m0001 from './0001_jobs_and_runs.ts';
 import * as m0002 from './0002_restore_points.ts';
 import * as m0003 from './0003_clients_and_notices.ts';
 import * as m0004 from './0004_agents_and_drives.ts';
+import * as m0005 from './0005_retention_and_proofs.ts';
 
 interface Step {
   readonly name: string;
@@ -16,6 +17,7 @@ export const steps: readonly Step[] = [
   { name: '0002_restore_points', ...m0002 },
   { name: '0003_clients_and_notices', ...m0003 },
   { name: '0004_agents_and_drives', ...m0004 },
+  { name: '0005_retention_and_proofs', ...m0005 },
 ];
 
 /** All tables that these steps make. A table of one of these names that they did not make is somebody else's. */

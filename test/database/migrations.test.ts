@@ -1,6 +1,6 @@
 import { expect, it } from '@jest/globals';
 import { migrateDown, migrateUp, pendingMigrations, requireMigrated } from '../../src/database/migrate.ts';
-import { tables } from '../../migrations/index.ts';
+import { steps, tables } from '../../migrations/index.ts';
 import { fromDatabaseTime, toDatabaseTime } from '../../src/database/times.ts';
 import { describeOnBoth } from './both.ts';
 
@@ -10,13 +10,34 @@ describeOnBoth(
     it('make every table, do nothing the second time, and take all of it back', async () => {
       const { database } = current();
       await expect(requireMigrated(database)).rejects.toMatchObject({ code: 'ERR_SCHEMA_OLD' });
-      expect(await migrateUp(database)).toHaveLength(4);
+      expect(await migrateUp(database)).toHaveLength(steps.length);
       expect(await migrateUp(database)).toEqual([]);
       expect(await pendingMigrations(database)).toEqual([]);
       for (const table of tables) expect([table, await database.knex.schema.hasTable(table)]).toEqual([table, true]);
       await migrateDown(database);
       for (const table of tables) expect([table, await database.knex.schema.hasTable(table)]).toEqual([table, false]);
-      expect(await migrateUp(database)).toHaveLength(4);
+      expect(await migrateUp(database)).toHaveLength(steps.length);
+      await migrateDown(database);
+    });
+
+    it('take one step back and forth, also when it was cut off in the middle', async () => {
+      const { database } = current();
+      await migrateUp(database);
+      const step = steps.find(({ name }) => name === '0005_retention_and_proofs');
+      if (step === undefined) throw new Error('the step is gone');
+      const jobs = (): Promise<boolean> => database.knex.schema.hasColumn('s3_cloudbackup_jobs', 'drill_overdue_since');
+      await step.down(database.knex);
+      expect(await jobs()).toBe(false);
+      expect(await database.knex.schema.hasTable('s3_cloudbackup_drills')).toBe(false);
+      await step.up(database.knex);
+      await database.knex.schema.dropTable('s3_cloudbackup_drills');
+      await database.knex.raw('ALTER TABLE s3_cloudbackup_restore_points DROP COLUMN freed_bytes');
+      // All of it is there, some of it, nothing of it: the same in the end.
+      await step.up(database.knex);
+      await step.up(database.knex);
+      expect(await jobs()).toBe(true);
+      expect(await database.knex.schema.hasTable('s3_cloudbackup_drills')).toBe(true);
+      expect(await database.knex.schema.hasColumn('s3_cloudbackup_restore_points', 'freed_bytes')).toBe(true);
       await migrateDown(database);
     });
 
