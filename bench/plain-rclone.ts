@@ -7,7 +7,7 @@ import type { RcloneCommand } from '../src/engines/rclone/process.ts';
 import { bucketRemote } from '../src/engines/rclone/remotes.ts';
 import { transferCommand } from '../src/engines/rclone/transfer.ts';
 import { toolPath } from '../src/engines/tools.ts';
-import { restoreFlags } from '../src/restore/rclone-bulk.ts';
+import { localPlace, restoreFlags } from '../src/restore/rclone-bulk.ts';
 import { parseSource, remoteOf, type RemoteDefinition } from '../src/sources/registry.ts';
 import type { BucketAccess } from '../src/storage/port.ts';
 import { configSchema } from '../src/worker/config.ts';
@@ -44,7 +44,7 @@ export async function plainFetch(from: BucketAccess, key: string): Promise<numbe
   const base = benchFolder();
   const remote = bucketRemote('DST', from);
   const { transfers } = configSchema.shape.rclone.parse(undefined);
-  const flags = restoreFlags({ transfers, to: 'local', existing: 'none' });
+  const flags = restoreFlags({ transfers, to: localPlace, existing: 'none' });
   try {
     return await timed(
       transferCommand(

@@ -261,6 +261,12 @@ const entries = {
     action: 'The run is tried again. If it stays, check the network and the firewall.',
     transient: true,
   },
+  ERR_SOURCE_AUTH: {
+    status: 422,
+    what: 'The source refused the user name or password.',
+    data: UNTOUCHED,
+    action: 'Check user name, password and, where there is one, domain; then save them in the job.',
+  },
   ERR_TLS: {
     status: 422,
     what: 'The certificate of the server could not be verified.',

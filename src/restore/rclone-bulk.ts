@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { TaskPool } from '../backup/task-pool.ts';
 import { callError, writeFileList, type RcloneBinary } from '../engines/rclone/process.ts';
 import { RcloneDaemon } from '../engines/rclone/daemon.ts';
-import type { Side, Sides } from '../engines/rclone/error-classes.ts';
+import { localSide, storageSide, type Side, type Sides } from '../engines/rclone/error-classes.ts';
 import { bucketRemote, sourceRemote, type Remote } from '../engines/rclone/remotes.ts';
 import { startTransfer } from '../engines/rclone/transfer.ts';
 import type { ErrorCode } from '../errors/catalogue.ts';
 import { pathOfKey, rcloneNameOfPath } from '../layout/encoding.ts';
-import type { RemoteDefinition } from '../sources/registry.ts';
+import type { Pace, RemoteDefinition } from '../sources/registry.ts';
 import type { BucketAccess } from '../storage/port.ts';
 import type { BulkCopier, BulkCopy, ExistingFiles, SingleCopies, SingleCopy } from './port.ts';
 import { Batches, inBatches, Watch } from './single-copies.ts';
@@ -32,8 +32,6 @@ export interface RcloneBulkOptions {
 }
 
 const BATCHES_AT_ONCE = 4;
-/** Many servers take ten connections of one user, some only so many at a time that have not signed in yet. */
-const SFTP_TRANSFERS = 6;
 const FETCHED_UNSEEN_BYTES = 32 * 1024 ** 2;
 
 /** Copies many objects with one call of rclone; single ones of all kinds with one rclone that stays until `close`. */
@@ -52,7 +50,7 @@ class RcloneBulk implements BulkCopier {
     this.#options = options;
     this.#source = bucketRemote('SRC', options.from);
     this.#target = targetOf(options, this.#source);
-    this.#sides = { SRC: 'storage', DST: this.#target.side };
+    this.#sides = { SRC: storageSide, DST: this.#target.side };
   }
 
   async copy(request: BulkCopy): Promise<ReadonlyMap<string, ErrorCode>> {
@@ -98,14 +96,13 @@ class RcloneBulk implements BulkCopier {
 
   get #transfers(): number {
     const { transfers } = this.#options;
-    return this.#target.side === 'sftp_source' ? Math.min(transfers, SFTP_TRANSFERS) : transfers;
+    return Math.min(transfers, this.#target.place.pace?.transfers ?? Infinity);
   }
 
   #flags(existing: ExistingFiles): string[] {
     const { bandwidth } = this.#options;
-    const { side } = this.#target;
     return [
-      ...restoreFlags({ transfers: this.#transfers, to: side, existing }),
+      ...restoreFlags({ transfers: this.#transfers, to: this.#target.place, existing }),
       ...(bandwidth > 0 ? ['--bwlimit', `${Math.max(1, Math.round(bandwidth))}B`] : []),
     ];
   }
@@ -146,7 +143,7 @@ class RcloneBulk implements BulkCopier {
     const { binary, workFolder, bandwidth } = this.#options;
     const process = startTransfer({
       binary,
-      args: [...args, ...restoreFlags({ transfers: this.#transfers, to: this.#target.side, existing })],
+      args: [...args, ...restoreFlags({ transfers: this.#transfers, to: this.#target.place, existing })],
       remotes: this.#remotes,
       sides: this.#sides,
       folder: workFolder,
@@ -168,6 +165,7 @@ interface Target {
   /** Null: this machine. */
   readonly remote: Remote | null;
   readonly side: Side;
+  readonly place: RestorePlace;
   /** Where single files go: the top of the remote, and what comes before their paths there. */
   readonly root: string;
   readonly prefix: string;
@@ -177,34 +175,55 @@ interface Target {
 function targetOf({ from, to }: RcloneBulkOptions, source: Remote): Target {
   if ('folder' in to) {
     const { folder } = to;
-    return { remote: null, side: 'local', root: folder, prefix: '', folder: (path) => join(folder, path) };
+    return {
+      remote: null,
+      side: localSide,
+      place: localPlace,
+      root: folder,
+      prefix: '',
+      folder: (path) => join(folder, path),
+    };
   }
   if ('source' in to) {
     const remote = sourceRemote('DST', to.source, { hostKey: to.hostKey });
-    const side = to.source.backend === 's3' ? 's3_source' : 'sftp_source';
-    return { remote, side, root: remote.at(''), prefix: '', folder: (path) => remote.at(path) };
+    const { side, pace, backend } = to.source;
+    const place: RestorePlace = { kind: backend === 's3' ? 'bucket' : 'other', pace };
+    return { remote, side, place, root: remote.at(''), prefix: '', folder: (path) => remote.at(path) };
   }
   // One remote for both where the account is the same: then the storage copies by itself, and nothing travels.
   const remote = isSameAccount(from, to.access) ? source : bucketRemote('DST', to.access);
   const { prefix } = to;
-  return { remote, side: 'storage', root: remote.at(''), prefix, folder: (path) => remote.at(`${prefix}${path}`) };
+  return {
+    remote,
+    side: storageSide,
+    place: bucketPlace,
+    root: remote.at(''),
+    prefix,
+    folder: (path) => remote.at(`${prefix}${path}`),
+  };
 }
 
+/** What kind of place a restore goes to; `pace` is null where there is none to keep. */
+export interface RestorePlace {
+  readonly kind: 'local' | 'bucket' | 'other';
+  readonly pace: Pace | null;
+}
+
+export const localPlace: RestorePlace = { kind: 'local', pace: null };
+const bucketPlace: RestorePlace = { kind: 'bucket', pace: null };
+
 /** What every call of a restore has: also for measurements that compare it with rclone alone. */
-export function restoreFlags(options: { transfers: number; to: Side; existing: ExistingFiles }): string[] {
+export function restoreFlags(options: { transfers: number; to: RestorePlace; existing: ExistingFiles }): string[] {
   const { transfers, to, existing } = options;
   return [
     // What was there when it was looked at is not in the list of what to copy, so there is nothing to check.
     ...(existing === 'keep' ? ['--ignore-existing'] : ['--no-check-dest']),
     // A name for the time of the copying costs a request each. Where nothing is replaced, a file that is cut off harms nobody else's.
-    ...(existing === 'none' && to === 'local' ? ['--inplace'] : []),
+    ...(existing === 'none' && to.kind === 'local' ? ['--inplace'] : []),
     ...['--transfers', String(transfers), '--buffer-size', '0'],
-    ...(to === 'sftp_source'
-      ? // Every file and every look at once has a connection of its own; one stream a file, because each further one had one too.
-        ['--checkers', '3', '--multi-thread-streams', '0', '--sftp-connections', String(transfers + 3)]
-      : ['--checkers', '64']),
+    ...(to.pace?.flags(transfers) ?? ['--checkers', '64']),
     // Metadata goes along between buckets. Elsewhere only the time does: owners and modes of an object are its uploader's word.
-    ...(to === 'storage' || to === 's3_source' ? ['--metadata', '--s3-no-head'] : []),
+    ...(to.kind === 'bucket' ? ['--metadata', '--s3-no-head'] : []),
   ];
 }
 

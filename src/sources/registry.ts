@@ -6,7 +6,16 @@ import { sftp } from './sftp.ts';
 import type { ObjectLocation, RemoteDefinition, Source, SourceType, SourceTypeName } from './source-type.ts';
 
 export { atAddress } from './sftp.ts';
-export type { ObjectLocation, RemoteDefinition, Source, SourceOrigin, SourceTypeName } from './source-type.ts';
+export type {
+  ListingNotice,
+  ObjectLocation,
+  Pace,
+  RemoteDefinition,
+  RemoteOrigin,
+  Source,
+  SourceOrigin,
+  SourceTypeName,
+} from './source-type.ts';
 
 /** The one list of source types. */
 const types = { s3_compatible: s3Compatible, aws, sftp } as unknown as Readonly<Record<SourceTypeName, SourceType>>;

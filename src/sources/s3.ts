@@ -1,7 +1,12 @@
 import { z } from 'zod';
+import { MISSING_BUCKET, type Side } from '../engines/rclone/error-classes.ts';
 import { parseEndpoint } from '../security/egress.ts';
 import { bucket, plainPath, secret, text } from './fields.ts';
-import type { ObjectLocation, RemoteDefinition, S3Origin, SourceType } from './source-type.ts';
+import type { ObjectLocation, Pace, RemoteDefinition, S3Origin, SourceType } from './source-type.ts';
+
+/** A customer's bucket. */
+export const s3Side: Side = { kind: 'source', words: MISSING_BUCKET, codes: { auth: 'ERR_S3_AUTH' } };
+const s3Pace: Pace = { transfers: null, flags: () => ['--checkers', '64'] };
 
 const region = text(64).refine((value) => /^[A-Za-z0-9-]+$/.test(value), {
   error: 'must be a region such as eu-central-1',
@@ -94,6 +99,8 @@ export const s3Compatible: SourceType<typeof CompatibleConfig> = {
     obscured: [],
     root: inBucket(config.bucket, path),
     origin: originOf(config, path),
+    side: s3Side,
+    pace: s3Pace,
   }),
   location: (config, path): ObjectLocation => {
     const { host, port } = parseEndpoint(config.endpoint);
@@ -116,6 +123,8 @@ export const aws: SourceType<typeof AwsConfig> = {
     obscured: [],
     root: inBucket(config.bucket, path),
     origin: originOf({ ...config, endpoint: '', provider: 'AWS' }, path),
+    side: s3Side,
+    pace: s3Pace,
   }),
   location: (config, path): ObjectLocation => ({
     server: `s3.${config.region}.amazonaws.com:443`,

@@ -1,8 +1,22 @@
 import { z } from 'zod';
+import type { Side } from '../engines/rclone/error-classes.ts';
 import { BackupError } from '../errors/backup-error.ts';
 import { host, plainPath, port, secret, text } from './fields.ts';
 import { isKeyProblem, tidyKey, usableKey, type UsableKey } from './private-key.ts';
-import type { RemoteDefinition, SourceType } from './source-type.ts';
+import type { Pace, RemoteDefinition, SourceType } from './source-type.ts';
+
+export const sftpSide: Side = { kind: 'source', codes: { auth: 'ERR_SFTP_AUTH' } };
+
+const CHECKERS = 3;
+/** Many servers take ten connections of one user, some only so many at a time that have not signed in yet. */
+const sftpPace: Pace = {
+  transfers: 6,
+  // Every file and every look-up at once has a connection of its own; one stream a file, because each further one had one too.
+  flags: (transfers) => [
+    ...['--checkers', String(CHECKERS), '--multi-thread-streams', '0'],
+    ...['--sftp-connections', String(transfers + CHECKERS)],
+  ],
+};
 
 /** PEM as people paste it: line breaks belong to it, other control characters do not. */
 const privateKey = z
@@ -78,6 +92,8 @@ export const sftp: SourceType<typeof SftpConfig> = {
         key,
         path,
       },
+      side: sftpSide,
+      pace: sftpPace,
     };
   },
   location: () => null,

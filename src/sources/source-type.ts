@@ -1,4 +1,7 @@
 import type { z } from 'zod';
+import type { SkipReason } from '../engines/port.ts';
+import type { Side } from '../engines/rclone/error-classes.ts';
+import type { LogLine } from '../engines/rclone/log.ts';
 import type { BucketAccess } from '../storage/port.ts';
 import type { UsableKey } from './private-key.ts';
 
@@ -10,22 +13,38 @@ export interface Source {
 }
 
 /** Source types that are built. */
-export type SourceTypeName = 's3_compatible' | 'aws' | 'sftp';
+export type SourceTypeName = 's3_compatible' | 'aws' | 'sftp' | 'smb' | 'nas' | 'webdav' | 'google_drive' | 'dropbox';
 
 /** What the transfer program is told about a source. Values are plain; those named in `obscured` it wants in its own disguise. */
 export interface RemoteDefinition {
   /** rclone's backend. */
-  readonly backend: 's3' | 'sftp';
+  readonly backend: 's3' | 'sftp' | 'smb' | 'webdav' | 'ftp' | 'drive' | 'dropbox';
   readonly options: Readonly<Record<string, string>>;
   readonly obscured: readonly string[];
   /** Path inside of the source, as the source itself spells it (for S3 with the bucket before it). */
   readonly root: string;
   /** What a listing connects to. */
   readonly origin: SourceOrigin;
+  /** What failures are called here. */
+  readonly side: Side;
+  /** How it is read, and written to where that is possible. */
+  readonly pace: Pace;
+  /**
+   * Private file of the run in rclone's own format that holds what rclone must be able to write back (tokens), below the name of the
+   * remote: `[SRC]`. What stands in `options` wins over it.
+   */
+  readonly configFile?: string;
+}
+
+export interface Pace {
+  /** Files at once; null: as many as the worker allows. */
+  readonly transfers: number | null;
+  /** Of every call that copies from or to it, so many files at once. */
+  flags(transfers: number): readonly string[];
 }
 
 /** Where a source is reached, for who lists it. Holds secrets: such a value lives in a worker's memory only. */
-export type SourceOrigin = S3Origin | SftpOrigin;
+export type SourceOrigin = S3Origin | SftpOrigin | RemoteOrigin;
 
 export interface S3Origin {
   readonly kind: 's3';
@@ -45,6 +64,23 @@ export interface SftpOrigin {
   /** Absolute, or relative to the user's home; '' = home. */
   readonly path: string;
 }
+
+/** Listed by rclone itself. */
+export interface RemoteOrigin {
+  readonly kind: 'remote';
+  /** The server tells MD5 sums without reading the files. */
+  readonly md5: boolean;
+  /** Of every call that lists. */
+  readonly listFlags?: readonly string[];
+  /** What a line of the log of a listing means beside errors: rclone leaves some things out and says so only there. */
+  readonly notice?: (line: LogLine) => ListingNotice | null;
+}
+
+/** `skipped`: this name was left out. `incomplete`: this folder ('' = the root) was not read to its end. `failed`: nothing of it counts. */
+export type ListingNotice =
+  | { readonly type: 'skipped'; readonly path: string; readonly reason: SkipReason }
+  | { readonly type: 'incomplete'; readonly path: string }
+  | { readonly type: 'failed' };
 
 /** Where a source in object storage lies, to see whether it is the destination itself. */
 export interface ObjectLocation {

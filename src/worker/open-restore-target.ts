@@ -67,6 +67,7 @@ async function openSourceTarget(
     if (hostKey === null) throw new BackupError('ERR_INTERNAL', 'An SFTP source must have a pinned host key.');
     return new SftpTarget({ origin, hostKey, bulk });
   }
+  if (origin.kind === 'remote') throw new BackupError('ERR_RESTORE_TARGET', 'This source cannot be written to.');
   return new BucketTarget({
     store: openS3Store(origin.access),
     prefix: origin.prefix,

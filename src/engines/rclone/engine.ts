@@ -6,7 +6,8 @@ import type { RemoteDefinition } from '../../sources/registry.ts';
 import type { BucketAccess } from '../../storage/port.ts';
 import type { BackupEngine, SourceFile, SourceListing } from '../port.ts';
 import { copyArguments, startCopy } from './copy.ts';
-import type { Sides } from './error-classes.ts';
+import { storageSide } from './error-classes.ts';
+import { listRemote, lookRemote, type RemoteCall } from './list.ts';
 import type { RcloneBinary, RcloneCommand } from './process.ts';
 import { bucketRemote, sourceRemote } from './remotes.ts';
 import { transferCommand } from './transfer.ts';
@@ -31,18 +32,21 @@ export interface RcloneEngineOptions {
  * file. Larger ones folder by folder.
  */
 const LISTED_IN_ONE_PIECE = 300_000;
-/** Many servers take ten connections of one user, some only so many at a time that have not signed in yet. */
-const SFTP_TRANSFERS = 6;
-const SFTP_CHECKERS = 3;
-const S3_CHECKERS = 64;
 
-/** Backups with rclone, which copies; sources are listed by the protocols themselves (see src/sources/list-s3.ts, list-sftp.ts). */
+/**
+ * Backups with rclone, which copies. S3 and SFTP sources are listed by their protocols themselves (see src/sources/list-s3.ts,
+ * list-sftp.ts), others by rclone too.
+ */
 export function rcloneEngine(options: RcloneEngineOptions): BackupEngine {
   const { binary, source: definition, hostKey, destination: access, workFolder } = options;
   const { origin } = definition;
   const listed = { files: null as number | null, byName: false };
-  const openListing = (signal: AbortSignal): SourceListing & { followedLinks?: () => number } =>
-    origin.kind === 's3' ? listS3(origin, { signal }) : listSftp(origin, { hostKey: hostKey ?? '', signal });
+  const remoteCall = (signal: AbortSignal): RemoteCall => ({ binary, definition, hostKey, folder: workFolder, signal });
+  const openListing = (signal: AbortSignal): SourceListing & { followedLinks?: () => number } => {
+    if (origin.kind === 's3') return listS3(origin, { signal });
+    if (origin.kind === 'sftp') return listSftp(origin, { hostKey: hostKey ?? '', signal });
+    return listRemote(remoteCall(signal));
+  };
 
   return {
     version: `rclone ${binary.version}`,
@@ -55,16 +59,16 @@ export function rcloneEngine(options: RcloneEngineOptions): BackupEngine {
     },
     async look(paths, { signal }): Promise<Map<string, SourceFile>> {
       if (paths.length === 0) return new Map();
-      return origin.kind === 's3'
-        ? await lookS3(origin, paths, { signal, total: listed.files })
-        : await lookSftp(origin, paths, { hostKey: hostKey ?? '', signal });
+      if (origin.kind === 's3') return await lookS3(origin, paths, { signal, total: listed.files });
+      if (origin.kind === 'sftp') return await lookSftp(origin, paths, { hostKey: hostKey ?? '', signal });
+      return await lookRemote(remoteCall(signal), paths, { total: listed.files });
     },
     copy: ({ paths, targetKey, signal, bytesTotal }) =>
       startCopy({
         binary,
         source: sourceRemote('SRC', definition, { hostKey }),
         destination: bucketRemote('DST', access),
-        sides: sidesOf(definition),
+        sides: { SRC: definition.side, DST: storageSide },
         targetPath: pathOfKey(targetKey),
         // rclone's own walk follows no links, and not every server tells it control characters in a name as they are.
         paths: paths === 'all' && listed.byName ? async () => await pathsOf(openListing(signal)) : paths,
@@ -96,31 +100,15 @@ export function copyAllCommand(
   return transferCommand({ ...options, args, remotes: [source, destination] }, { user: 'e3', password: randomUUID() });
 }
 
-function sidesOf({ origin }: RemoteDefinition): Sides {
-  return { SRC: origin.kind === 's3' ? 's3_source' : 'sftp_source', DST: 'storage' };
-}
-
 function allFlags(files: number | null): string[] {
   return files !== null && files > LISTED_IN_ONE_PIECE ? [] : ['--fast-list'];
 }
 
 function copyFlags({ source, transfers }: Pick<RcloneEngineOptions, 'source' | 'transfers'>): string[] {
+  const files = Math.min(transfers, source.pace.transfers ?? Infinity);
   return [
     ...['--no-check-dest', '--metadata', '--buffer-size', '0', '--max-backlog', '100000', '--s3-no-head'],
-    ...(source.backend === 'sftp' ? sftpFlags(transfers) : s3Flags(transfers)),
-  ];
-}
-
-function s3Flags(transfers: number): string[] {
-  return ['--transfers', String(transfers), '--checkers', String(S3_CHECKERS)];
-}
-
-/** Every file and every look-up at once has a connection of its own; one stream a file, because each further one had one too. */
-function sftpFlags(transfers: number): string[] {
-  const files = Math.min(transfers, SFTP_TRANSFERS);
-  return [
-    ...['--transfers', String(files), '--checkers', String(SFTP_CHECKERS), '--multi-thread-streams', '0'],
-    ...['--sftp-connections', String(files + SFTP_CHECKERS)],
+    ...['--transfers', String(files), ...source.pace.flags(files)],
   ];
 }
 

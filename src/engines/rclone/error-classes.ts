@@ -1,7 +1,16 @@
 import type { ErrorCode } from '../../errors/catalogue.ts';
 
-/** What stands at one end of a transfer; the same failure has another name, and another person to act, at each. */
-export type Side = 's3_source' | 'sftp_source' | 'storage' | 'local';
+/**
+ * What stands at one end of a transfer: the same failure has another name, and another person to act, at each. Each source type brings
+ * its own (`RemoteDefinition.side`).
+ */
+export interface Side {
+  readonly kind: 'source' | 'storage' | 'local';
+  /** Words that only this end uses; looked at before the common ones. */
+  readonly words?: readonly (readonly [RegExp, FailureClass])[];
+  /** What failures are called here, where that is not the usual. */
+  readonly codes?: Readonly<Partial<Record<FailureClass, ErrorCode>>>;
+}
 
 /** The two ends of a transfer, by the names of their remotes. */
 export interface Sides {
@@ -9,7 +18,7 @@ export interface Sides {
   readonly DST: Side;
 }
 
-type FailureClass =
+export type FailureClass =
   | 'host_key'
   | 'key'
   | 'auth'
@@ -62,23 +71,44 @@ const classes: readonly (readonly [RegExp, FailureClass])[] = [
   ],
 ];
 
-/** Who it concerns. `storage` is ours, so its failures are never the customer's to repair. */
-const codes: Readonly<Record<FailureClass, Readonly<Record<Side, ErrorCode>>>> = {
-  host_key: every('ERR_SFTP_HOST_KEY_CHANGED'),
-  key: every('ERR_SOURCE_CONFIG'),
-  auth: { s3_source: 'ERR_S3_AUTH', sftp_source: 'ERR_SFTP_AUTH', storage: 'ERR_DEST_AUTH', local: 'ERR_PERMISSION' },
-  permission: { ...every('ERR_PERMISSION'), storage: 'ERR_DEST_AUTH' },
-  host_unknown: { ...every('ERR_HOST_UNKNOWN'), storage: 'ERR_S3_PREFLIGHT_NETWORK' },
-  refused: { ...every('ERR_CONNECTION_REFUSED'), storage: 'ERR_S3_PREFLIGHT_NETWORK' },
-  tls: every('ERR_TLS'),
-  bucket_missing: { ...every('ERR_S3_BUCKET_NOT_FOUND'), storage: 'ERR_DEST_BUCKET_NOT_FOUND' },
-  rate_limit: every('ERR_RATE_LIMIT'),
-  quota: every('ERR_QUOTA'),
-  disk_full: every('ERR_DISK_FULL'),
-  name_too_long: every('ERR_KEY_TOO_LONG'),
-  not_found: { ...every('ERR_SOURCE_NOT_FOUND'), storage: 'ERR_OBJECT_MISSING' },
-  network: { ...every('ERR_NETWORK'), storage: 'ERR_S3_PREFLIGHT_NETWORK' },
+/** What a failure is called at a source, unless its type says otherwise. */
+const usual: Readonly<Record<FailureClass, ErrorCode>> = {
+  host_key: 'ERR_SFTP_HOST_KEY_CHANGED',
+  key: 'ERR_SOURCE_CONFIG',
+  auth: 'ERR_SOURCE_AUTH',
+  permission: 'ERR_PERMISSION',
+  host_unknown: 'ERR_HOST_UNKNOWN',
+  refused: 'ERR_CONNECTION_REFUSED',
+  tls: 'ERR_TLS',
+  bucket_missing: 'ERR_S3_BUCKET_NOT_FOUND',
+  rate_limit: 'ERR_RATE_LIMIT',
+  quota: 'ERR_QUOTA',
+  disk_full: 'ERR_DISK_FULL',
+  name_too_long: 'ERR_KEY_TOO_LONG',
+  not_found: 'ERR_SOURCE_NOT_FOUND',
+  network: 'ERR_NETWORK',
 };
+
+/** Without a bucket, a listing of S3 finds no folder. */
+export const MISSING_BUCKET: NonNullable<Side['words']> = [[/directory not found/, 'bucket_missing']];
+
+/** The bucket that a job writes to: ours, so its failures are never the customer's to repair. */
+export const storageSide: Side = {
+  kind: 'storage',
+  words: MISSING_BUCKET,
+  codes: {
+    auth: 'ERR_DEST_AUTH',
+    permission: 'ERR_DEST_AUTH',
+    host_unknown: 'ERR_S3_PREFLIGHT_NETWORK',
+    refused: 'ERR_S3_PREFLIGHT_NETWORK',
+    bucket_missing: 'ERR_DEST_BUCKET_NOT_FOUND',
+    not_found: 'ERR_OBJECT_MISSING',
+    network: 'ERR_S3_PREFLIGHT_NETWORK',
+  },
+};
+
+/** This machine. */
+export const localSide: Side = { kind: 'local', codes: { auth: 'ERR_PERMISSION' } };
 
 /** Failures that concern every file: when they come again and again, going on is hopeless. */
 const WHOLE: ReadonlySet<FailureClass> = new Set([
@@ -102,15 +132,12 @@ export interface Classified {
 
 /** The class of a message of rclone's; `ERR_TRANSFER` when it says nothing that we know. */
 export function classify(message: string, sides: Sides): Classified {
-  const found = classes.find(([pattern]) => pattern.test(message))?.[1];
-  if (found === undefined) return { code: 'ERR_TRANSFER', whole: false };
   const side = sides[endOf(message)];
-  // Without a bucket, a listing of S3 finds no folder.
-  const missingBucket = found === 'not_found' && /directory not found/.test(message) && side !== 'sftp_source';
-  const kind = missingBucket && side !== 'local' ? 'bucket_missing' : found;
+  const kind = [...(side.words ?? []), ...classes].find(([pattern]) => pattern.test(message))?.[1];
+  if (kind === undefined) return { code: 'ERR_TRANSFER', whole: false };
   // A customer's file may be forbidden by itself; our storage forbids a key or allows it.
-  const whole = WHOLE.has(kind) || (kind === 'permission' && side === 'storage');
-  return { code: codes[kind][side], whole };
+  const whole = WHOLE.has(kind) || (kind === 'permission' && side.kind === 'storage');
+  return { code: side.codes?.[kind] ?? usual[kind], whole };
 }
 
 const WRITES =
@@ -121,8 +148,4 @@ function endOf(message: string): keyof Sides {
   const named = /"(SRC|DST)(?:\{[^}]*\})?:/.exec(message)?.[1];
   if (named !== undefined) return named as keyof Sides;
   return WRITES.test(message) ? 'DST' : 'SRC';
-}
-
-function every(code: ErrorCode): Record<Side, ErrorCode> {
-  return { s3_source: code, sftp_source: code, storage: code, local: code };
 }

@@ -47,20 +47,22 @@ export class FailureLog {
     this.#inRow = 0;
   }
 
-  take(line: LogLine): void {
+  /** Returns what the line says failed; null: nothing, or what was told before. */
+  take(line: LogLine): Failure | null {
     if (line.level === 'raw') {
       if (this.#raw.length < 20) this.#raw.push(line.message);
-      return;
+      return null;
     }
     const summary = SUMMARIES.test(line.message);
-    if (!LEVELS.has(line.level) && !summary) return;
+    if (!LEVELS.has(line.level) && !summary) return null;
     const failure = { ...classify(line.message, this.#sides), message: redact(line.message) };
     this.#last = failure;
-    if (summary && line.object === null) return;
+    if (summary && line.object === null) return null;
     if (failure.code !== 'ERR_TRANSFER') this.#first ??= failure;
     if (failure.whole) this.#inRow += 1;
-    if (line.object === null || !FILE_FAILURES.test(line.message)) return;
-    for (const path of this.#pathsOf(line.object)) this.files.set(path, failure);
+    if (line.object !== null && FILE_FAILURES.test(line.message))
+      for (const path of this.#pathsOf(line.object)) this.files.set(path, failure);
+    return failure;
   }
 
   /**

@@ -46,6 +46,11 @@ export async function* readLog(stream: Readable): AsyncGenerator<LogLine> {
 
 /** Lines of a stream as text; a line that is too long ends where it became so, and its rest is left out. */
 export async function* linesOf(stream: Readable, longest = LONGEST_LINE): AsyncGenerator<string> {
+  for await (const line of byteLinesOf(stream, longest)) yield line.toString('utf8');
+}
+
+/** The same as bytes, for names that need not be text. */
+export async function* byteLinesOf(stream: Readable, longest = LONGEST_LINE): AsyncGenerator<Buffer> {
   let parts: Buffer[] = [];
   let length = 0;
   const take = (part: Buffer): void => {
@@ -53,11 +58,11 @@ export async function* linesOf(stream: Readable, longest = LONGEST_LINE): AsyncG
     if (kept.length > 0) parts.push(kept);
     length += kept.length;
   };
-  const line = (): string => {
-    const text = Buffer.concat(parts).toString('utf8');
+  const line = (): Buffer => {
+    const bytes = parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
     parts = [];
     length = 0;
-    return text;
+    return bytes;
   };
   for await (const chunk of stream as AsyncIterable<Buffer>) {
     let start = 0;

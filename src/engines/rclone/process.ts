@@ -20,14 +20,14 @@ export interface RcloneCommand {
 }
 
 /**
- * Flags that every call has. No configuration file, no password prompt, one line of JSON per message.
+ * Flags that every call has. No configuration file (unless a remote brings one), no password prompt, one line of JSON per message.
  *
  * Retries of one request are nested: rclone's own around those of the S3 library. Ten, the default, make an hour of a server that is
  * gone; five make a minute, and a run that fails is tried again by itself. Silence is borne for two minutes: some stores need long to
  * put a large upload together.
  */
 const COMMON = [
-  ...['--config', '', '--ask-password=false', '--use-json-log', '--log-level', 'NOTICE'],
+  ...['--ask-password=false', '--use-json-log', '--log-level', 'NOTICE'],
   ...['--no-unicode-normalization', '--retries', '1', '--low-level-retries', '5'],
   ...['--contimeout', '20s', '--timeout', '2m'],
 ];
@@ -44,7 +44,8 @@ export function rcloneCommand(
   const env: Record<string, string> = { ...extra };
   for (const remote of remotes) Object.assign(env, remote.env);
   const [verb = 'version', ...rest] = args;
-  return { args: [verb, ...COMMON, ...rest], env };
+  const config = remotes.find(({ configFile }) => configFile !== undefined)?.configFile ?? '';
+  return { args: [verb, '--config', config, ...COMMON, ...rest], env };
 }
 
 export interface CallOptions {

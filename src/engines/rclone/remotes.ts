@@ -9,6 +9,8 @@ export interface Remote {
   /** Upper case, so that it is its own name in the environment. */
   readonly name: string;
   readonly env: Readonly<Record<string, string>>;
+  /** Private file with further settings, which rclone may write to. */
+  readonly configFile?: string;
   /**
    * `NAME:root/path/`, for a folder. The slash at the end matters: without it rclone asks S3 first whether the folder is an object,
    * and when the server does not answer, takes it for one.
@@ -36,7 +38,8 @@ export function sourceRemote(name: string, definition: RemoteDefinition, extras:
     // For traversals: links may lead in circles, and reading a pipe blocks the server. Files that are named are found through links.
     options['skip_links'] = 'true';
   }
-  return remote(name, definition.backend, options, pathOfNativeName(definition.root));
+  const made = remote(name, definition.backend, options, pathOfNativeName(definition.root));
+  return definition.configFile === undefined ? made : { ...made, configFile: definition.configFile };
 }
 
 /** A bucket with the encoding of the backup format. */

@@ -26,8 +26,7 @@ export async function sampleNames(request: {
   const remote = sourceRemote('SRC', definition, { hostKey });
   const command = rcloneCommand(['lsf', remote.at(''), '--max-depth', '1', ...IMPATIENT], [remote]);
   const child = startRclone(binary, command, { folder: cwd, signal });
-  const side = definition.origin.kind === 's3' ? 's3_source' : 'sftp_source';
-  const failures = new FailureLog({ SRC: side, DST: side });
+  const failures = new FailureLog({ SRC: definition.side, DST: definition.side });
   const logged = (async () => {
     for await (const line of readLog(child.stderr)) failures.take(line);
   })();

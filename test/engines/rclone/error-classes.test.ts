@@ -4,10 +4,12 @@ import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import type { ChildEnd } from '../../../src/engines/child.ts';
-import type { Sides } from '../../../src/engines/rclone/error-classes.ts';
+import { storageSide, type Sides } from '../../../src/engines/rclone/error-classes.ts';
 import { FailureLog } from '../../../src/engines/rclone/failures.ts';
 import { linesOf, readLog, readLogLine } from '../../../src/engines/rclone/log.ts';
 import type { ErrorCode } from '../../../src/errors/catalogue.ts';
+import { s3Side } from '../../../src/sources/s3.ts';
+import { sftpSide } from '../../../src/sources/sftp.ts';
 
 const FOLDER = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'fixtures', 'rclone-logs');
 
@@ -75,7 +77,7 @@ function collect(lines: readonly string[], sides: Sides, paths: readonly string[
   return log;
 }
 
-const S3: Sides = { SRC: 's3_source', DST: 'storage' };
+const S3: Sides = { SRC: s3Side, DST: storageSide };
 
 describe('what rclone says of failures', () => {
   it('was recorded for every case', () => {
@@ -88,7 +90,7 @@ describe('what rclone says of failures', () => {
 
   it.each(Object.entries(expected))('of %s is understood', (name, [whole, file]) => {
     const { lines, end } = readRecording(name);
-    const log = collect(lines, name.startsWith('sftp') ? { SRC: 'sftp_source', DST: 'storage' } : S3);
+    const log = collect(lines, name.startsWith('sftp') ? { SRC: sftpSide, DST: storageSide } : S3);
     const codes = new Set([...log.files.values()].map(({ code }) => code));
     expect([...codes]).toEqual(file === null ? [] : [file]);
     expect(log.verdict(end, 2)?.code ?? null).toBe(whole);

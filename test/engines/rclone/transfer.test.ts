@@ -7,7 +7,9 @@ import type { EngineProcess, TransferProgress } from '../../../src/engines/port.
 import { bucketRemote, sourceRemote } from '../../../src/engines/rclone/remotes.ts';
 import { startTransfer } from '../../../src/engines/rclone/transfer.ts';
 import { recordOf } from '../../../src/engines/process-record.ts';
+import { storageSide } from '../../../src/engines/rclone/error-classes.ts';
 import { BackupError } from '../../../src/errors/backup-error.ts';
+import { s3Side } from '../../../src/sources/s3.ts';
 import { openS3Store } from '../../../src/storage/s3.ts';
 import { startFaultProxy, type FaultProxy, type ProxyFault } from '../../servers/fault-proxy.ts';
 import { startRcloneS3 } from '../../servers/rclone-serve.ts';
@@ -202,7 +204,7 @@ describe('a transfer that goes wrong', () => {
         sourceRemote('SRC', s3Source(s3.access('small'))),
         bucketRemote('DST', { ...s3.access('backups'), endpoint: proxy.endpoint }),
       ],
-      sides: { SRC: 's3_source', DST: 'storage' },
+      sides: { SRC: s3Side, DST: storageSide },
       folder: engine.folder,
       signal: never,
       statsSeconds: 1,
