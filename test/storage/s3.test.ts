@@ -7,10 +7,11 @@ import { readBody, S3Connection } from '../../src/storage/s3/connection.ts';
 import { parseFlat } from '../../src/storage/s3/xml.ts';
 import { ensureBucket, openS3Store } from '../../src/storage/s3.ts';
 import { describeObjectStore, type OpenedStore, type StoreTraits } from '../contract/storage.ts';
+import { startCeph } from '../servers/ceph.ts';
 import { startRcloneS3, type S3Server } from '../servers/rclone-serve.ts';
 import { startSeaweedFs } from '../servers/seaweedfs.ts';
 
-// Two real servers and some ten thousand requests: this file takes 15 to 30 seconds.
+// Three real servers and some ten thousand requests: this file takes half a minute.
 
 /** Writes with user metadata as our transfers do: by rclone. */
 async function writeByRclone(access: BucketAccess, key: string, body: Buffer, metadata: Record<string, string>) {
@@ -66,9 +67,15 @@ describeObjectStore(
   { controlCharacters: true, emptySegments: false, backslash: false, byteOrder: false, uploads: true },
   async () => await open(startSeaweedFs),
 );
+describeObjectStore(
+  'Ceph',
+  { controlCharacters: true, emptySegments: true, backslash: true, byteOrder: true, uploads: true },
+  async () => await open(startCeph),
+);
 
 describe.each([
   ['SeaweedFS', startSeaweedFs],
+  ['Ceph', startCeph],
   ['rclone serve s3, which knows no copied parts,', startRcloneS3],
 ])('S3 client on %s', (_name, start: () => Promise<S3Server>) => {
   let server: S3Server;
