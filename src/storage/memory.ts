@@ -3,7 +3,15 @@ import { Readable } from 'node:stream';
 import { BackupError } from '../errors/backup-error.ts';
 import type { DeletableKey } from '../layout/deletable.ts';
 import { compareUtf8 } from '../layout/order.ts';
-import type { ListOptions, ObjectHead, ObjectStore, PendingUpload, StoredObject, Versioning } from './port.ts';
+import type {
+  ListOptions,
+  ObjectHead,
+  ObjectStore,
+  ObjectUpload,
+  PendingUpload,
+  StoredObject,
+  Versioning,
+} from './port.ts';
 
 /**
  * A bucket in this process, for tests that need thousands of them, and faults at will. Held to the same contract suite as real servers.
@@ -19,6 +27,9 @@ export type StoreOperation =
   | 'copy'
   | 'delete'
   | 'listUploads'
+  | 'beginUpload'
+  | 'uploadPart'
+  | 'completeUpload'
   | 'abortUpload'
   | 'versioning';
 
@@ -62,7 +73,8 @@ export interface MemoryBucketOptions {
 
 interface Stored {
   readonly body: Buffer;
-  readonly md5: string;
+  /** Null: uploaded in parts. */
+  readonly md5: string | null;
   readonly lastModified: number;
   readonly metadata: Readonly<Record<string, string>>;
 }
@@ -75,6 +87,7 @@ export class MemoryBucket {
   /** What `versioning` answers; deleting is the same either way. */
   versioning: Versioning = 'off';
   #sortedKeys: string[] | null = null;
+  #begun = 0;
 
   constructor(options: MemoryBucketOptions = {}) {
     this.#clock = options.clock ?? Date.now;
@@ -87,10 +100,14 @@ export class MemoryBucket {
 
   /** Writes as the transfer program would, without faults. */
   write(key: string, body: Buffer, metadata: Readonly<Record<string, string>> = {}): void {
+    this.#write(key, body, createHash('md5').update(body).digest('hex'), metadata);
+  }
+
+  #write(key: string, body: Buffer, md5: string | null, metadata: Readonly<Record<string, string>>): void {
     if (!this.#objects.has(key)) this.#sortedKeys = null;
     this.#objects.set(key, {
       body,
-      md5: createHash('md5').update(body).digest('hex'),
+      md5,
       lastModified: this.#clock(),
       metadata: { ...metadata },
     });
@@ -107,13 +124,22 @@ export class MemoryBucket {
 
   /** As a transfer program that died in the middle of an upload in parts leaves it. */
   beginUpload(key: string): string {
-    const uploadId = `upload-${this.#uploads.size + 1}`;
+    this.#begun += 1;
+    const uploadId = `upload-${this.#begun}`;
     this.#uploads.set(uploadId, { key, uploadId, startedAt: this.#clock() });
     return uploadId;
   }
 
   uploads(prefix = ''): PendingUpload[] {
     return [...this.#uploads.values()].filter(({ key }) => key.startsWith(prefix));
+  }
+
+  /** False: there is no such upload any more. */
+  completeUpload(key: string, uploadId: string, body: Buffer): boolean {
+    if (this.#uploads.get(uploadId)?.key !== key) return false;
+    this.#uploads.delete(uploadId);
+    this.#write(key, body, null, {});
+    return true;
   }
 
   abortUpload(key: string, uploadId: string): void {
@@ -204,6 +230,25 @@ class Connection implements MemoryConnection {
     await this.#request('put', key, options.signal, () => this.#bucket.write(key, copy));
   }
 
+  async beginUpload(key: string, options: { signal?: AbortSignal } = {}): Promise<ObjectUpload> {
+    const uploadId = await this.#request('beginUpload', key, options.signal, () => this.#bucket.beginUpload(key));
+    const parts = new Map<number, Buffer>();
+    return {
+      key,
+      uploadId,
+      part: async (number, pieces, { signal } = {}) =>
+        await this.#request('uploadPart', key, signal, () => void parts.set(number, Buffer.concat(pieces))),
+      complete: async ({ signal } = {}) => {
+        const body = Buffer.concat([...parts].sort(([a], [b]) => a - b).map(([, part]) => part));
+        await this.#request('completeUpload', key, signal, () => {
+          if (!this.#bucket.completeUpload(key, uploadId, body)) throw new BackupError('ERR_DEST_REFUSED');
+        });
+      },
+      abort: async ({ signal } = {}) =>
+        await this.#request('abortUpload', key, signal, () => this.#bucket.abortUpload(key, uploadId)),
+    };
+  }
+
   async copy(fromKey: string, toKey: string, options: { signal?: AbortSignal } = {}): Promise<boolean> {
     return await this.#request('copy', toKey, options.signal, () => {
       const stored = this.#bucket.read(fromKey);
@@ -266,7 +311,7 @@ class Connection implements MemoryConnection {
   }
 }
 
-function listed(key: string, stored: Pick<StoredObject, 'md5' | 'lastModified'> & { body: Buffer }): StoredObject {
+function listed(key: string, stored: Stored): StoredObject {
   return { key, size: stored.body.length, md5: stored.md5, lastModified: stored.lastModified };
 }
 

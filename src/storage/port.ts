@@ -44,6 +44,11 @@ export interface ObjectStore {
   head(key: string, options?: { signal?: AbortSignal }): Promise<ObjectHead | null>;
   /** Writes a small object whole. Callers never overwrite: keys of the format are unique per claim. */
   put(key: string, body: Buffer, options?: { contentType?: string; signal?: AbortSignal }): Promise<void>;
+  /**
+   * Begins an upload in parts of a new object, of up to 10,000 parts. Nothing is to be seen of it before it is completed; what is neither
+   * completed nor aborted takes room until a prune finds it.
+   */
+  beginUpload(key: string, options?: { contentType?: string; signal?: AbortSignal }): Promise<ObjectUpload>;
   /** Server-side copy within the bucket; metadata goes along. Returns false when the source object is missing. */
   copy(fromKey: string, toKey: string, options?: { signal?: AbortSignal }): Promise<boolean>;
   /**
@@ -57,6 +62,18 @@ export interface ObjectStore {
   abortUpload(key: DeletableKey, uploadId: string, options?: { signal?: AbortSignal }): Promise<void>;
   /** Whether the bucket keeps what is deleted or overwritten as older versions. `unknown`: the store does not say. */
   versioning(options?: { signal?: AbortSignal }): Promise<Versioning>;
+}
+
+/** An object that comes in parts. Parts of at least 5 MiB, save the last; their numbers count from 1, without a gap. */
+export interface ObjectUpload {
+  readonly key: string;
+  readonly uploadId: string;
+  /** Sends a part, several at once if need be. The pieces are read again when the part has to be sent again. */
+  part(number: number, pieces: readonly Buffer[], options?: { signal?: AbortSignal }): Promise<void>;
+  /** Makes the object of all parts that were sent, and looks whether it has their size. @throws BackupError `ERR_COMMIT_READBACK` */
+  complete(options?: { signal?: AbortSignal }): Promise<void>;
+  /** Drops all parts; no error when the upload is gone already. */
+  abort(options?: { signal?: AbortSignal }): Promise<void>;
 }
 
 export interface PendingUpload {

@@ -8,6 +8,7 @@ import type {
   ListOptions,
   ObjectHead,
   ObjectStore,
+  ObjectUpload,
   PendingUpload,
   StoredObject,
   Versioning,
@@ -16,6 +17,7 @@ import { encodeKey, readBody, S3Connection, type ConnectionOptions } from './s3/
 import { copyObject, type CopyOptions } from './s3/copy.ts';
 import { isMissingObject, isUnsupported, S3Failure, toBackupError } from './s3/failure.ts';
 import { listPages, type Listing, type ListingDialect } from './s3/listing.ts';
+import { S3Upload } from './s3/upload.ts';
 import { abortUpload, listUploads } from './s3/uploads.ts';
 import { deleteBody, md5Of, parseDeleteErrors, parseFlat, type ListingPage } from './s3/xml.ts';
 
@@ -117,6 +119,15 @@ class S3Store implements ObjectStore {
         },
         readBody,
       ),
+    );
+  }
+
+  async beginUpload(key: string, options: RequestOptions & { contentType?: string } = {}): Promise<ObjectUpload> {
+    const { contentType = 'application/octet-stream', signal } = options;
+    return await S3Upload.begin(
+      this.#connection,
+      { key, contentType, signal },
+      async (of, more) => await this.head(of, more),
     );
   }
 

@@ -188,6 +188,38 @@ export function describeObjectStore(title: string, traits: StoreTraits, open: ()
       expect(await names(store.list('deletes'))).toEqual(['deletes-beside']);
     }, 120_000);
 
+    it('makes an object of parts that came in any order, and shows nothing of it before', async () => {
+      const parts = [5, 6, 1].map((mebibytes, index) =>
+        Buffer.alloc(mebibytes * 1024 * 1024 + index, `part ${index} of it, `),
+      );
+      const upload = await store.beginUpload('in-parts/an object', { contentType: 'application/zstd' });
+      const [first, second, third] = parts as [Buffer, Buffer, Buffer];
+      await Promise.all([
+        upload.part(3, [third]),
+        upload.part(1, [first.subarray(0, 1_000), first.subarray(1_000)]),
+        upload.part(2, [second]),
+      ]);
+      expect(await names(store.list('in-parts/'))).toEqual([]);
+      await upload.complete();
+      const whole = Buffer.concat(parts);
+      expect(md5((await store.get('in-parts/an object')) ?? Buffer.alloc(0))).toBe(md5(whole));
+      const head = await store.head('in-parts/an object');
+      expect(head?.size).toBe(whole.length);
+      // Some servers know the MD5 of the whole all the same.
+      expect([null, md5(whole)]).toContain(head?.md5);
+      expect(await uploads(store, 'in-parts/')).toEqual([]);
+    }, 60_000);
+
+    it('leaves nothing of an upload in parts that was aborted', async () => {
+      const upload = await store.beginUpload('given-up/object');
+      await upload.part(1, [Buffer.alloc(5 * 1024 * 1024)]);
+      await upload.abort();
+      await upload.abort();
+      await expect(upload.complete()).rejects.toThrow();
+      expect(await names(store.list('given-up/'))).toEqual([]);
+      expect(await uploads(store, 'given-up/')).toEqual([]);
+    }, 60_000);
+
     it('drops uploads in parts that nobody completed', async () => {
       const key = 'uploads/large file+1';
       const first = await opened.beginUpload(key);

@@ -1,7 +1,14 @@
 import { BackupError } from '../../src/errors/backup-error.ts';
 import type { DeletableKey } from '../../src/layout/deletable.ts';
 import { ConnectionKilled, MemoryBucket, type FaultPlan, type StoreOperation } from '../../src/storage/memory.ts';
-import type { ListOptions, ObjectStore, PendingUpload, StoredObject, Versioning } from '../../src/storage/port.ts';
+import type {
+  ListOptions,
+  ObjectStore,
+  ObjectUpload,
+  PendingUpload,
+  StoredObject,
+  Versioning,
+} from '../../src/storage/port.ts';
 
 /** A bucket that model processes connect to, each with faults of its own. */
 export interface ModelBucket {
@@ -60,6 +67,18 @@ class FaultyStore implements ObjectStore {
 
   async put(...args: Parameters<ObjectStore['put']>): Promise<void> {
     await this.#request('put', args[0], () => this.#store.put(...args));
+  }
+
+  async beginUpload(...args: Parameters<ObjectStore['beginUpload']>): Promise<ObjectUpload> {
+    const [key] = args;
+    const upload = await this.#request('beginUpload', key, () => this.#store.beginUpload(...args));
+    return {
+      key,
+      uploadId: upload.uploadId,
+      part: async (...part) => await this.#request('uploadPart', key, () => upload.part(...part)),
+      complete: async (options) => await this.#request('completeUpload', key, () => upload.complete(options)),
+      abort: async (options) => await this.#request('abortUpload', key, () => upload.abort(options)),
+    };
   }
 
   async copy(...args: Parameters<ObjectStore['copy']>): Promise<boolean> {

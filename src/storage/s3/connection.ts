@@ -13,7 +13,8 @@ export interface S3Request {
   readonly key?: string;
   readonly query?: Readonly<Record<string, string>>;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: Buffer;
+  /** Pieces of a body are sent one after the other; a request with them has to bring `x-amz-content-sha256`. */
+  readonly body?: Buffer | readonly Buffer[];
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -128,7 +129,8 @@ export class S3Connection {
         socket.once('close', stop);
       });
       sent.once('error', reject);
-      sent.end(request.body);
+      for (const piece of piecesOf(request)) sent.write(piece);
+      sent.end();
     });
   }
 
@@ -137,12 +139,11 @@ export class S3Connection {
       host: this.#endpoint.host,
       'user-agent': 'e3-cloudbackup',
       'x-amz-date': new Date(Date.now() + this.#clockOffsetMs).toISOString().replace(/[:-]|\.\d{3}/g, ''),
-      'x-amz-content-sha256':
-        request.body === undefined ? EMPTY_SHA256 : createHash('sha256').update(request.body).digest('hex'),
       ...(request.method === 'PUT' || request.method === 'POST'
-        ? { 'content-length': String(request.body?.length ?? 0) }
+        ? { 'content-length': String(piecesOf(request).reduce((sum, { length }) => sum + length, 0)) }
         : {}),
       ...request.headers,
+      'x-amz-content-sha256': request.headers?.['x-amz-content-sha256'] ?? digestOf(request),
     };
     const signed = aws4.sign(
       { service: 's3', region: this.#access.region || 'us-east-1', method: request.method, path, headers },
@@ -173,6 +174,19 @@ export class S3Connection {
     const backoff = this.#backoffMs * 2 ** (attempt - 1) * (0.5 + Math.random());
     return Math.min(LONGEST_BACKOFF_MS, Math.max(backoff, failure.retryAfterMs ?? 0));
   }
+}
+
+function piecesOf({ body }: S3Request): readonly Buffer[] {
+  if (body === undefined) return [];
+  return Buffer.isBuffer(body) ? [body] : body;
+}
+
+function digestOf(request: S3Request): string {
+  const pieces = piecesOf(request);
+  if (pieces.length === 0) return EMPTY_SHA256;
+  const hash = createHash('sha256');
+  for (const piece of pieces) hash.update(piece);
+  return hash.digest('hex');
 }
 
 /** The whole body. @throws S3Failure when it ends early or is longer than `limitBytes`. */
