@@ -2,6 +2,7 @@ import type { Knex } from 'knex';
 import type { WorkerJob } from './worker-jobs.ts';
 import type { Database } from './connect.ts';
 import { finishRun, type Lease } from './leases.ts';
+import { enqueueNotice } from './outbox.ts';
 import { insertPoint, releaseHolds, type NewPointRow } from './restore-points.ts';
 
 export interface PointCommit {
@@ -58,7 +59,7 @@ async function isCommitted(trx: Knex.Transaction, point: NewPointRow): Promise<b
   return row !== undefined;
 }
 
-/** Retention stays frozen until somebody releases it; the first reason stands. */
+/** Retention stays frozen until somebody releases it, who is told so by mail; the first reason stands. */
 export async function freezeRetention(
   database: Database,
   trx: Knex.Transaction,
@@ -66,8 +67,20 @@ export async function freezeRetention(
   reason: string,
   runUuid: string,
 ): Promise<void> {
-  await trx('s3_cloudbackup_jobs')
+  const frozen = await trx('s3_cloudbackup_jobs')
     .where({ id: jobId })
     .whereNull('frozen_at')
     .update({ frozen_at: database.now(), frozen_reason: reason, frozen_run_uuid: runUuid });
+  if (frozen === 0) return;
+  const run = (await trx('s3_cloudbackup_runs').where('uuid', runUuid).first('id', 'client_id')) as
+    { id: number; client_id: number } | undefined;
+  if (run === undefined) return;
+  await enqueueNotice(trx, database, {
+    dedupeKey: `frozen:${runUuid}`,
+    kind: 'frozen',
+    clientId: Number(run.client_id),
+    jobId,
+    runId: Number(run.id),
+    payload: { reason, run: runUuid },
+  });
 }

@@ -16,6 +16,9 @@ export interface NoticeJob {
   readonly prefix: string;
   readonly timezone: string | null;
   readonly overdueSince: number | null;
+  readonly drillOverdueSince: number | null;
+  /** The run at which retention stopped; null: it goes on. */
+  readonly frozenRun: string | null;
   readonly lastGoodAt: number | null;
   readonly notifyOverrideEmail: string | null;
   readonly onSuccess: boolean | null;
@@ -49,6 +52,8 @@ export async function findNoticeJob(database: Database, jobId: number): Promise<
       'j.dest_prefix',
       'j.timezone',
       'j.overdue_since',
+      'j.drill_overdue_since',
+      'j.frozen_run_uuid',
       'j.last_good_at',
       'j.notify_override_email',
       'j.notify_on_success',
@@ -77,6 +82,8 @@ export async function findNoticeJob(database: Database, jobId: number): Promise<
     prefix: String(row['dest_prefix']),
     timezone: textOrNull(row['timezone']),
     overdueSince: fromDatabaseTimeOrNull(textOrNull(row['overdue_since'])),
+    drillOverdueSince: fromDatabaseTimeOrNull(textOrNull(row['drill_overdue_since'])),
+    frozenRun: textOrNull(row['frozen_run_uuid']),
     lastGoodAt: fromDatabaseTimeOrNull(textOrNull(row['last_good_at'])),
     notifyOverrideEmail: textOrNull(row['notify_override_email']),
     onSuccess: flagOrNull('notify_on_success'),

@@ -8,7 +8,11 @@ import { fromDatabaseTime, fromDatabaseTimeOrNull, toDatabaseTime } from './time
 
 const TABLE = 's3_cloudbackup_outbox';
 
-export type NoticeKind = 'run' | 'overdue';
+/**
+ * `run`: a run ended. `overdue`: no good point came in time. `frozen`: retention stopped until somebody looks. `drill_overdue`: a restore
+ * test is due and no worker carries it out; one that failed is a `run`.
+ */
+export type NoticeKind = 'run' | 'overdue' | 'frozen' | 'drill_overdue';
 
 /**
  * `pending` → `sending` (claimed) → `sent`, or back to `pending` for another attempt, or `failed` when there were too many.

@@ -2,6 +2,7 @@ import type { Knex } from 'knex';
 import { v7 } from 'uuid';
 import { isTerminal, type RunStatus } from '../runs/state.ts';
 import type { Database, Executor } from './connect.ts';
+import { enqueueNotice } from './outbox.ts';
 import { findJobForRun, jobForRunColumns, queueRun, toJobForRun, type JobForRun, type JobForRunRow } from './queue.ts';
 import { pageByTime, type Cursor } from './schedule.ts';
 import { fromDatabaseTime, fromDatabaseTimeOrNull, toDatabaseTime } from './times.ts';
@@ -273,13 +274,19 @@ export async function lastProof(
   executor: Executor,
   name: ProofName,
   jobId: number,
-): Promise<{ readonly createdAt: number; readonly active: boolean; readonly good: boolean } | null> {
+): Promise<{
+  readonly createdAt: number;
+  readonly active: boolean;
+  readonly good: boolean;
+  readonly failed: boolean;
+} | null> {
   const row = (await lastProofQuery(executor, name, jobId)) as { status: RunStatus; created_at: string } | undefined;
   if (row === undefined) return null;
   return {
     createdAt: fromDatabaseTime(row.created_at),
     active: !isTerminal(row.status),
     good: row.status === 'success' || row.status === 'warning',
+    failed: row.status === 'failed',
   };
 }
 
@@ -290,14 +297,33 @@ export function lastProofQuery(executor: Executor, name: ProofName, jobId: numbe
     .first('status', 'created_at');
 }
 
-/** A job's restore test is overdue since then; the first date stands until a good one ends it. */
-export async function markDrillOverdue(trx: Knex.Transaction, jobId: number, since: number): Promise<number> {
-  const row = (await trx(JOBS).where('id', jobId).first('drill_overdue_since')) as
+/**
+ * A job's restore test is overdue since then; the first date stands until a good one ends it. Its owner is told, unless the mail about one
+ * that failed has done so.
+ */
+export async function markDrillOverdue(
+  trx: Knex.Transaction,
+  database: Database,
+  job: Pick<JobForRun, 'id' | 'uuid' | 'clientId'>,
+  overdue: { readonly since: number; readonly told: boolean; readonly now: number },
+): Promise<number> {
+  const { since, told, now } = overdue;
+  const row = (await trx(JOBS).where('id', job.id).first('drill_overdue_since')) as
     { drill_overdue_since: string | null } | undefined;
   const known = fromDatabaseTimeOrNull(row?.drill_overdue_since ?? null);
   if (known !== null) return known;
   await trx(JOBS)
-    .where('id', jobId)
+    .where('id', job.id)
     .update({ drill_overdue_since: toDatabaseTime(since) });
+  if (!told) {
+    await enqueueNotice(trx, database, {
+      dedupeKey: `drill_overdue:${job.uuid}:${since}`,
+      kind: 'drill_overdue',
+      clientId: job.clientId,
+      jobId: job.id,
+      payload: { since },
+      now,
+    });
+  }
   return since;
 }

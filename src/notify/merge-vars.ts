@@ -4,17 +4,21 @@ import { catalogue as errors, type ErrorCode } from '../errors/catalogue.ts';
 import { renderEvent } from '../events/render.ts';
 import { formatBytes, formatDuration, formatPercent, formatTime } from '../events/units.ts';
 import type { ClientRecord } from '../host/port.ts';
+import type { RunKind } from '../runs/state.ts';
+import type { Occasion } from './wishes.ts';
 
 export interface MailContent {
   readonly job: NoticeJob;
   readonly client: ClientRecord;
-  /** Null: the mail is about the job, which is overdue. */
+  /** Null: the mail is about the job alone. */
   readonly run: NoticeRun | null;
   /** As it was when the notice was written: the row may tell something else by now. */
-  readonly status: string;
+  readonly occasion: Occasion;
+  /** Why retention stopped; null for other mails. */
+  readonly reason: string | null;
   /** In order; the caller takes at most `MOST_REPORT_EVENTS`. */
   readonly events: readonly StoredEvent[];
-  /** Epoch milliseconds, for overdue notices. */
+  /** Epoch milliseconds, for what is overdue. */
   readonly overdueSince: number | null;
   readonly timezone: string;
 }
@@ -32,7 +36,8 @@ export function mergeVars(content: MailContent): Record<string, string> {
     job_name: job.name,
     job_id: job.uuid,
     run_id: run?.uuid ?? '',
-    run_status: statusName(content.status),
+    run_kind: run === null ? '' : kindNames[run.kind],
+    run_status: statusName(content),
     source_display_name: job.sourceDisplayName,
     source_type: job.sourceType,
     dest_bucket_id: String(job.bucketId),
@@ -60,14 +65,39 @@ export function mergeVars(content: MailContent): Record<string, string> {
   };
 }
 
-/** `partial_success` → `Partial success` */
-function statusName(status: string): string {
-  const words = status.replaceAll('_', ' ');
+const kindNames: Readonly<Record<RunKind, string>> = {
+  backup: 'Backup',
+  restore: 'Restore',
+  validation: 'Validation',
+  drill: 'Restore test',
+  maintenance: 'Maintenance',
+};
+
+/** `partial_success` → `Partial success`; of what is no backup with its kind: `Restore test failed`. */
+function statusName({ occasion, run }: MailContent): string {
+  if (occasion === 'frozen') return 'Old restore points are kept until you have looked';
+  if (occasion === 'drill_overdue') return 'Restore test overdue';
+  const words = occasion.replaceAll('_', ' ');
+  if (run !== null && run.kind !== 'backup') return `${kindNames[run.kind]} ${words}`;
   return words.slice(0, 1).toUpperCase() + words.slice(1);
 }
 
+const freezeReasons: Readonly<Record<string, string>> = {
+  brake: 'A run found an unusual share of the files deleted or changed.',
+  empty_source: 'A run was started although the source listed no files.',
+  rolled_forward: 'A run was completed from what an interrupted attempt had written.',
+};
+
+const FROZEN =
+  'New backups go on, and no old restore point of this job is removed until you release this on the page of the job. If files were ' +
+  'lost, or encrypted by an attacker, restore from an earlier point first.';
+
 function errorSummary(content: MailContent, time: (epochMs: number | null) => string): string {
-  const { run, job } = content;
+  const { run, job, occasion } = content;
+  if (occasion === 'frozen')
+    return `${freezeReasons[content.reason ?? ''] ?? 'A run saw something unusual.'} ${FROZEN}`;
+  if (occasion === 'drill_overdue')
+    return `No restore test of this job has come to its end since ${time(content.overdueSince)}, although one is due. The backups are not affected by that.`;
   if (run === null) {
     return job.lastGoodAt === null
       ? 'There is no restore point yet, although one is due.'

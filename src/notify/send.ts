@@ -116,9 +116,8 @@ async function compose(
   if (job === null || job.clientId !== notice.clientId) return { suppressed: 'The job does not exist any more.' };
   const occasion = occasionOf(notice);
   if (occasion === null) return { suppressed: 'This kind of notice is not known.' };
-  if (occasion === 'overdue' && !isStillOverdue(notice, job)) {
-    return { suppressed: 'The job was not overdue any more when the mail was about to be sent.' };
-  }
+  const over = overBy(occasion, notice, job);
+  if (over !== null) return { suppressed: over };
   const tellCancelled = isOn(settings.get('cloudbackup_notify_on_cancelled'));
   if (!isWanted(occasion, job, job.client, { tellCancelled })) {
     return { suppressed: `Mails about "${occasion}" are switched off for this job.` };
@@ -147,7 +146,8 @@ async function compose(
       job,
       client,
       run,
-      status: occasion,
+      occasion,
+      reason: textOrNull(notice.payload['reason']),
       events,
       overdueSince: numberOrNull(notice.payload['since']),
       timezone,
@@ -156,13 +156,35 @@ async function compose(
 }
 
 function occasionOf(notice: ClaimedNotice): Occasion | null {
-  if (notice.kind === 'overdue') return 'overdue';
+  if (notice.kind !== 'run')
+    return (['overdue', 'frozen', 'drill_overdue'] as const).find((one) => one === notice.kind) ?? null;
   const status = String(notice.payload['status']) as RunStatus;
-  return notice.kind === 'run' && isTerminal(status) ? status : null;
+  return isTerminal(status) ? status : null;
 }
 
-function isStillOverdue(notice: ClaimedNotice, job: NoticeJob): boolean {
-  return job.status === 'active' && job.overdueSince !== null && job.overdueSince === notice.payload['since'];
+/** Why a state need not be told any more; null: it is as it was, or the notice tells of something that ended. */
+function overBy(occasion: Occasion, notice: ClaimedNotice, job: NoticeJob): string | null {
+  const { since, run } = notice.payload;
+  switch (occasion) {
+    case 'overdue':
+      return job.status === 'active' && job.overdueSince !== null && job.overdueSince === since
+        ? null
+        : 'The job was not overdue any more when the mail was about to be sent.';
+    case 'drill_overdue':
+      return job.status === 'active' && job.drillOverdueSince !== null && job.drillOverdueSince === since
+        ? null
+        : 'The restore test was not overdue any more when the mail was about to be sent.';
+    case 'frozen':
+      return job.status !== 'deleted' && job.frozenRun === run
+        ? null
+        : 'Retention had been released before the mail was about to be sent.';
+    default:
+      return null;
+  }
+}
+
+function textOrNull(value: unknown): string | null {
+  return typeof value === 'string' && value !== '' ? value : null;
 }
 
 function isOn(value: string | undefined): boolean {

@@ -17,11 +17,12 @@ export interface ClientWishes {
 /** A mail for what went wrong, none for what went well. */
 export const DEFAULT_WISHES: ClientWishes = { onSuccess: false, onWarning: true, onFailure: true };
 
-export type Occasion = TerminalStatus | 'overdue';
+export type Occasion = TerminalStatus | 'overdue' | 'frozen' | 'drill_overdue';
 
 /**
- * Whether somebody wants to hear of it: what the job says, else its client, else the defaults. A backup that does not come counts as
- * one that fails; a cancelled run was ended by somebody who knows, unless the operator wants those told too.
+ * Whether somebody wants to hear of it: what the job says, else its client, else the defaults. A backup or restore test that does not come
+ * counts as one that fails, retention that stopped as a warning; a cancelled run was ended by somebody who knows, unless the operator
+ * wants those told too.
  */
 export function isWanted(
   occasion: Occasion,
@@ -35,9 +36,11 @@ export function isWanted(
       return job.onSuccess ?? defaults.onSuccess;
     case 'warning':
     case 'partial_success':
+    case 'frozen':
       return job.onWarning ?? defaults.onWarning;
     case 'failed':
     case 'overdue':
+    case 'drill_overdue':
       return job.onFailure ?? defaults.onFailure;
     case 'cancelled':
       return operator.tellCancelled && (job.onFailure ?? defaults.onFailure);

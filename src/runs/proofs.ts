@@ -114,7 +114,13 @@ class Pass {
     const { database } = this.#options;
     const last = await lastProof(trx, 'drill', job.id);
     const since =
-      last === null || last.good ? null : await markDrillOverdue(trx, job.id, Math.min(last.createdAt, this.#now));
+      last === null || last.good
+        ? null
+        : await markDrillOverdue(trx, database, job, {
+            since: Math.min(last.createdAt, this.#now),
+            told: last.failed,
+            now: this.#now,
+          });
     // One that still waits for a worker is as good as another one.
     if (last?.active === true) return 'overdue';
     const queued = await queueRun(trx, database, job, {

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Database } from '../../src/database/connect.ts';
+import { freezeRetention } from '../../src/database/commit.ts';
 import { recordEvents } from '../../src/database/events.ts';
 import {
   claimNotices,
@@ -14,8 +15,10 @@ import {
   noticesOfRun,
   sendRetryDelayMs,
 } from '../../src/database/outbox.ts';
+import { markDrillOverdue } from '../../src/database/proofs.ts';
 import { pruneNotices } from '../../src/database/prune.ts';
 import { toDatabaseTime } from '../../src/database/times.ts';
+import { catalogue } from '../../src/errors/catalogue.ts';
 import { event } from '../../src/events/catalogue.ts';
 import type { HostPort } from '../../src/host/port.ts';
 import { parseAddresses, recipientsOf } from '../../src/notify/recipients.ts';
@@ -225,6 +228,70 @@ describeOnBoth('notices', (current) => {
       false,
     ]);
     expect(await statuses(database)).toEqual(['pending']);
+  });
+
+  it('of retention that stopped say why and what to do, once, and not when it was released before', async () => {
+    const { database } = current();
+    const freeze = async (columns: Record<string, unknown> = {}): Promise<{ jobId: number; runUuid: string }> => {
+      const job = await insertJob(database, { name: 'Photos', ...columns });
+      const run = await insertRun(database, job, { status: 'success' });
+      const write = async () =>
+        await database.transaction(async (trx) => await freezeRetention(database, trx, job.id, 'brake', run.uuid));
+      await write();
+      await write();
+      return { jobId: job.id, runUuid: run.uuid };
+    };
+    const { runUuid } = await freeze();
+    const released = await freeze();
+    await freeze({ notify_on_warning: 0 });
+    await database
+      .knex('s3_cloudbackup_jobs')
+      .where('id', released.jobId)
+      .update({ frozen_at: null, frozen_reason: null, frozen_run_uuid: null });
+    const to = post();
+    expect(await send(to)).toEqual({ sent: 1, suppressed: 2, failed: 0 });
+    expect(to.mails[0]?.mergeVars).toMatchObject({
+      job_name: 'Photos',
+      run_id: runUuid,
+      run_status: 'Old restore points are kept until you have looked',
+    });
+    expect(to.mails[0]?.mergeVars['error_summary']).toMatch(/^A run found an unusual share.*no old restore point/);
+  });
+
+  it('of a failed restore test say that it was one', async () => {
+    const { database } = current();
+    const job = await insertJob(database);
+    const run = await insertRun(database, job, { kind: 'drill', status: 'failed', error_code: 'ERR_DRILL_FAILED' });
+    await database.transaction(
+      async (trx) =>
+        await enqueueRunNotice(trx, database, {
+          ...{ id: run.id, uuid: run.uuid, jobId: job.id, clientId: 1, kind: 'drill', status: 'failed' },
+        }),
+    );
+    const to = post();
+    expect(await send(to)).toMatchObject({ sent: 1 });
+    expect(to.mails[0]?.mergeVars).toMatchObject({ run_kind: 'Restore test', run_status: 'Restore test failed' });
+    expect(to.mails[0]?.mergeVars['error_summary']).toContain(catalogue.ERR_DRILL_FAILED.what);
+  });
+
+  it('of a restore test that nobody carries out come while it is overdue', async () => {
+    const { database } = current();
+    const since = Date.UTC(2026, 4, 4, 2);
+    const job = await insertJob(database, { timezone: 'UTC' });
+    const overdue = { since, told: false, now: Date.now() };
+    const mark = async () =>
+      await database.transaction(async (trx) => await markDrillOverdue(trx, database, job, overdue));
+    expect([await mark(), await mark()]).toEqual([since, since]);
+    const good = await insertJob(database);
+    await database.transaction(async (trx) => await markDrillOverdue(trx, database, good, overdue));
+    await database.knex('s3_cloudbackup_jobs').where('id', good.id).update({ drill_overdue_since: null });
+    const to = post();
+    expect(await send(to)).toEqual({ sent: 1, suppressed: 1, failed: 0 });
+    expect(to.mails[0]?.mergeVars).toMatchObject({
+      run_status: 'Restore test overdue',
+      overdue_since: 'May 4, 2026, 02:00 UTC',
+    });
+    expect(to.mails[0]?.mergeVars['error_summary']).toContain('since May 4, 2026, 02:00 UTC');
   });
 
   it('that the mail server refuses are tried again later, without its secrets in the row, and given up at last', async () => {
