@@ -12,7 +12,7 @@ export default endpoint({
   caller: 'client',
   input: z.object({ job_id: JobId }),
   output: z.object({ job_id: z.string(), message: z.string() }),
-  errors: ['JOB_NOT_FOUND', 'DATA_BEING_DELETED'],
+  errors: ['JOB_NOT_FOUND', 'DATA_BEING_DELETED', 'SERVICE_SUSPENDED'],
   handle: async ({ client, input }) => {
     await client.retention.undelete(input.job_id);
     return { job_id: input.job_id, message: 'The job is back, paused, with all its restore points.' };

@@ -13,7 +13,10 @@ import { runSchedulerOnce, type SchedulerReport } from './runs/scheduler.ts';
 /** What the clockwork needs, in a cron of its own or inside another process. */
 export interface ClockParts {
   readonly database: Database;
-  readonly host: Pick<HostPort, 'settings' | 'client' | 'timezone' | 'serviceState' | 'sendEmail'>;
+  readonly host: Pick<
+    HostPort,
+    'settings' | 'client' | 'timezone' | 'serviceState' | 'terminatedGraceDays' | 'sendEmail'
+  >;
   /** Zone for clients of whom neither they nor the host say one. Default UTC. */
   readonly defaultTimezone?: string;
   readonly log?: Logger;

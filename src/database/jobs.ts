@@ -136,17 +136,17 @@ export class ClientJobs {
     return changed > 0;
   }
 
-  /** The data of a job that was deleted with its data kept goes after all. False: none of this client's, or not kept. */
+  /** The data of a job that was deleted with its data kept goes after all. False: none of this client's, or it goes already. */
   async giveUpData(trx: Knex.Transaction, uuid: string, graceMs: number): Promise<boolean> {
     const changed = await this.#deleted(trx, uuid)
-      .where('data_state', 'kept')
+      .whereIn('data_state', ['kept', 'ending'])
       .update({ ...this.#grace(graceMs), updated_at: this.#database.now() });
     return changed > 0;
   }
 
   /** Brings a deleted job back, paused, with all its points. False: none of this client's, or its data is going or gone. */
   async bringBack(trx: Knex.Transaction, uuid: string): Promise<boolean> {
-    const changed = await this.#deleted(trx, uuid).whereIn('data_state', ['kept', 'grace']).update({
+    const changed = await this.#deleted(trx, uuid).whereIn('data_state', ['kept', 'ending', 'grace']).update({
       status: 'paused',
       data_state: 'kept',
       data_delete_at: null,

@@ -19,7 +19,7 @@ export interface MaintainedJob extends JobForRun {
 }
 
 /** States in which a job's data needs looking after. */
-export const maintainedStates = ['deleting', 'grace', 'kept'] as const satisfies readonly DataState[];
+export const maintainedStates = ['deleting', 'grace', 'ending', 'kept'] as const satisfies readonly DataState[];
 
 export interface MaintenanceCursor {
   readonly maintenanceAt: number;

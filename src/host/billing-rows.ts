@@ -51,6 +51,15 @@ export function stateOf(services: readonly Service[]): ServiceState {
   return 'suspended';
 }
 
+const DEFAULT_GRACE_DAYS = 30;
+
+/** Days, or `never`. What is no number of days keeps the data: a slip of the pen must not delete anything. */
+export function graceOf(setting: string | undefined): number | null {
+  if (setting === undefined) return DEFAULT_GRACE_DAYS;
+  const days = Number(setting);
+  return setting.trim() !== '' && Number.isFinite(days) && days >= 0 && days <= 3_650 ? days : null;
+}
+
 const MIB = 1024 * 1024;
 
 /** `tblhosting` counts in MiB; a limit of 0 is none, and a usage that was never measured is not known. */

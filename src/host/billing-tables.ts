@@ -5,6 +5,7 @@ import {
   AccountRows,
   BucketRows,
   ClientRows,
+  graceOf,
   isTrue,
   KeyRow,
   quotaOf,
@@ -61,6 +62,7 @@ export interface BillingTablesOptions extends BillingRecordsOptions {
 
 const DEFAULT_MODULE = 'cloudstorage';
 const PRODUCTS_SETTING = 'cloudbackup_product_ids';
+const GRACE_SETTING = 'cloudbackup_terminated_grace_days';
 
 /** The host port for the portal. */
 export function billingTables(options: BillingTablesOptions): HostPort {
@@ -152,6 +154,7 @@ export function billingRecords(options: BillingRecordsOptions): HostRecords {
     bucket: async (clientId, bucketId) => (await buckets(clientId, bucketId))[0] ?? null,
     keyPair: (accountId) => newestKeyPair(knex, accountId),
     serviceState: async (clientId) => stateOf(await services(clientId)),
+    terminatedGraceDays: async () => graceOf((await settings()).get(GRACE_SETTING)),
     quota: async (clientId) => quotaOf(await services(clientId)),
     timezone: async (clientId) => (await options.timezone?.(clientId)) ?? null,
   };

@@ -52,6 +52,11 @@ export interface HostRecords {
   bucket(clientId: number, bucketId: number): Promise<Bucket | null>;
   keyPair(accountId: number): Promise<EncryptedKeyPair | null>;
   serviceState(clientId: number): Promise<ServiceState>;
+  /**
+   * For how many days the data of a client whose service is `terminated` stays; then its backups are deleted, unless the service came
+   * back. Null, or a host without this method: they stay for good.
+   */
+  terminatedGraceDays?(clientId: number): Promise<number | null>;
   /** Bytes the client may store and stores, as the host counts them; null = no limit / not known. */
   quota(clientId: number): Promise<{ limitBytes: number | null; usedBytes: number | null }>;
   /** The client's own IANA time zone, if the host knows one. */

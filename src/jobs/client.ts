@@ -117,7 +117,7 @@ export interface RetentionService {
   graceMs(): Promise<number>;
   /** Deleted jobs whose data is not gone yet, the youngest first. */
   deleted(query?: { cursor?: string | undefined; limit?: number | undefined }): Promise<ListPage<DeletedJobView>>;
-  /** Brings a deleted job back, paused, with all its points. @throws BackupError `JOB_NOT_FOUND`, `DATA_BEING_DELETED` */
+  /** Brings a deleted job back, paused, with all its points. @throws BackupError `JOB_NOT_FOUND`, `DATA_BEING_DELETED`, `SERVICE_SUSPENDED` (terminated) */
   undelete(jobId: string): Promise<void>;
 }
 

@@ -131,6 +131,8 @@ export function retentionService(parts: ServiceParts, clientId: number): Retenti
     graceMs: async () => await graceMs(parts),
 
     async undelete(jobId) {
+      // What a terminated service has stays as it is: bringing it back again and again must not begin the host's grace anew.
+      if ((await parts.host.serviceState(clientId)) === 'terminated') throw new BackupError('SERVICE_SUSPENDED');
       await database.transaction(async (trx) => {
         const job = await jobs.getDeleted(jobId, trx);
         if (!(await jobs.bringBack(trx, jobId))) throw new BackupError('DATA_BEING_DELETED');
@@ -194,7 +196,7 @@ function deletedView(job: StoredJob): DeletedJobView {
     data_state: job.data_state === 'gone' ? 'deleting' : job.data_state,
     ...times({
       deleted_at: job.deleted_at,
-      data_delete_at: job.data_state === 'grace' ? job.data_delete_at : null,
+      data_delete_at: job.data_state === 'grace' || job.data_state === 'ending' ? job.data_delete_at : null,
     }),
   };
 }

@@ -88,6 +88,7 @@ export function jobView(job: StoredJob, timezone: string): JobView {
     ...times({
       next_run_at: job.status === 'active' ? job.next_run_at : null,
       overdue_since: job.overdue_since,
+      data_delete_at: job.data_state === 'ending' ? job.data_delete_at : null,
       last_good_at: job.last_good_at,
       created_at: job.created_at,
       updated_at: job.updated_at,

@@ -90,6 +90,8 @@ export const JobView = z.object({
   /** Retention is frozen until somebody releases it. */
   frozen: z.object({ reason: z.string(), run_id: z.string().nullable(), ...timeFields('at') }).nullable(),
   ...timeFields('overdue_since', 'last_good_at', 'created_at', 'updated_at'),
+  /** The client's service was terminated: its backups are deleted then, unless the service comes back before. */
+  ...timeFields('data_delete_at'),
   /** What its restore points take in the bucket. */
   stored_bytes: z.number(),
 });

@@ -56,7 +56,7 @@ export const DeletedJobView = z.object({
   dest_prefix: z.string(),
   stored_bytes: z.number(),
   /** `kept`: it stays; `grace`: it goes at `data_delete_at` unless that is undone; `deleting`: it is being removed. */
-  data_state: z.enum(['kept', 'grace', 'deleting']),
+  data_state: z.enum(['kept', 'ending', 'grace', 'deleting']),
   ...timeFields('deleted_at', 'data_delete_at'),
 });
 export type DeletedJobView = z.infer<typeof DeletedJobView>;

@@ -1,8 +1,11 @@
 import { planRetention, type RetentionPoint } from './plan.ts';
 import type { RetentionPolicy } from './policy.ts';
 
-/** What becomes of a job's data in the bucket: `grace` is undone by one click, `deleting` is final, `gone` frees the prefix. */
-export const dataStates = ['kept', 'grace', 'deleting', 'gone'] as const;
+/**
+ * What becomes of a job's data in the bucket: `ending` (the client's service was terminated) is undone when the service comes back in time,
+ * `grace` by one click, `deleting` is final, `gone` frees the prefix.
+ */
+export const dataStates = ['kept', 'ending', 'grace', 'deleting', 'gone'] as const;
 export type DataState = (typeof dataStates)[number];
 
 /** What decides about the points of a job, besides the points themselves. */

@@ -1,4 +1,5 @@
 import type { Database } from '../database/connect.ts';
+import { beginEnding, endEnding, giveUpEnded } from '../database/ended-services.ts';
 import { dropNeverWritten } from '../database/job-data.ts';
 import {
   applyPending,
@@ -15,15 +16,16 @@ import type { HostRecords, ServiceState } from '../host/port.ts';
 import { describeError, type Logger } from '../log.ts';
 
 /** Repeated for ever while a job has data: a worker that was cut off may have left something even after the last look. */
-const AGAIN_MS = 24 * 3_600_000;
+const DAY_MS = 24 * 3_600_000;
+const AGAIN_MS = DAY_MS;
 /** A run of the job is in the way: it sets the next time itself when it commits a point; this is for when it does not. */
 const BUSY_MS = 10 * 60_000;
-/** The service is suspended: whether it still is, is asked again after so long. */
+/** The service is suspended or terminated: whether it still is, is asked again after so long. */
 const SUSPENDED_MS = 3_600_000;
 
 export interface MaintenanceOptions {
   readonly database: Database;
-  readonly records: Pick<HostRecords, 'serviceState' | 'timezone'>;
+  readonly records: Pick<HostRecords, 'serviceState' | 'timezone' | 'terminatedGraceDays'>;
   /** Zone for clients of whom neither they nor the host say one. Default UTC. */
   readonly defaultTimezone?: string;
   /** Jobs in one query. Default 200. */
@@ -41,6 +43,9 @@ export interface MaintenanceReport {
   dropped: number;
   /** Jobs that wait: their service is suspended or terminated, or a run is in the way. */
   waiting: number;
+  /** Jobs whose data goes when the grace of their terminated service is over, and those whose service came back before. */
+  ending: number;
+  stays: number;
   /** Jobs that could not be looked after now; they stay due. */
   failed: number;
 }
@@ -64,12 +69,27 @@ export async function runMaintenanceOnce(options: MaintenanceOptions): Promise<M
   return pass.report;
 }
 
+interface Client {
+  readonly state: ServiceState;
+  readonly timezone: string | null;
+  /** For how long the data of a terminated service stays; null: for good. */
+  readonly graceDays: number | null;
+}
+
 /** One pass over the jobs that are due, with what it learns about their clients. */
 class Pass {
   readonly now: number;
-  readonly report: MaintenanceReport = { queued: 0, applied: 0, dropped: 0, waiting: 0, failed: 0 };
+  readonly report: MaintenanceReport = {
+    queued: 0,
+    applied: 0,
+    dropped: 0,
+    waiting: 0,
+    ending: 0,
+    stays: 0,
+    failed: 0,
+  };
   readonly #options: MaintenanceOptions;
-  readonly #clients = new Map<number, Promise<{ state: ServiceState; timezone: string | null }>>();
+  readonly #clients = new Map<number, Promise<Client>>();
 
   constructor(options: MaintenanceOptions, now: number) {
     this.#options = options;
@@ -93,11 +113,54 @@ class Pass {
   async #take(job: MaintainedJob): Promise<void> {
     const client = await this.#client(job.clientId);
     const dataGoes = job.dataState === 'deleting' || (job.dataState === 'grace' && this.#isOver(job.dataDeleteAt));
+    if (job.dataState === 'ending') return await this.#serveEnding(job, client);
     if (client.state === 'suspended') return await this.#wait(job, this.now + SUSPENDED_MS);
+    if (client.state === 'terminated' && job.dataState === 'kept' && client.graceDays !== null)
+      return await this.#beginEnding(job, client.graceDays);
     if (client.state === 'terminated' && !dataGoes) return await this.#wait(job, this.now + AGAIN_MS);
     // Until the grace is over nothing is removed, whatever was due before the job was deleted.
     if (job.dataState === 'grace' && !dataGoes) return await this.#wait(job, job.dataDeleteAt ?? this.now + AGAIN_MS);
     await this.#queue(job, dataGoes, client.timezone);
+  }
+
+  async #beginEnding(job: MaintainedJob, graceDays: number): Promise<void> {
+    const { database } = this.#options;
+    const at = this.now + graceDays * DAY_MS;
+    const begun = await database.transaction(async (trx) => {
+      if (!(await moveMaintenanceOn(trx, job, Math.min(at, this.now + SUSPENDED_MS)))) return false;
+      await beginEnding(database, trx, job, at);
+      return true;
+    });
+    if (begun) this.report.ending += 1;
+  }
+
+  /** The service was terminated when it was last asked for. A host that keeps such data for good is obeyed also for what is ending. */
+  async #serveEnding(job: MaintainedJob, client: Client): Promise<void> {
+    const { database } = this.#options;
+    if (client.state !== 'terminated' || client.graceDays === null) {
+      const stays = await database.transaction(async (trx) => {
+        if (!(await moveMaintenanceOn(trx, job, this.now))) return false;
+        await endEnding(database, trx, job);
+        return true;
+      });
+      if (stays) this.report.stays += 1;
+      return;
+    }
+    if (!this.#isOver(job.dataDeleteAt))
+      return await this.#wait(job, Math.min(job.dataDeleteAt ?? Infinity, this.now + SUSPENDED_MS));
+    const given = await database.transaction(async (trx) => {
+      if (!(await moveMaintenanceOn(trx, job, this.now + BUSY_MS))) return false;
+      return await giveUpEnded(database, trx, job);
+    });
+    if (!given) {
+      this.report.waiting += 1;
+      return;
+    }
+    await this.#queue(
+      { ...job, dataState: 'grace', maintenanceAt: this.now + BUSY_MS, pendingActsAt: null },
+      true,
+      client.timezone,
+    );
   }
 
   async #wait(job: MaintainedJob, next: number): Promise<void> {
@@ -135,7 +198,7 @@ class Pass {
   }
 
   /** Asked once a pass and client, before any transaction. */
-  #client(clientId: number): Promise<{ state: ServiceState; timezone: string | null }> {
+  #client(clientId: number): Promise<Client> {
     let asked = this.#clients.get(clientId);
     if (asked === undefined) {
       asked = this.#ask(clientId);
@@ -144,9 +207,10 @@ class Pass {
     return asked;
   }
 
-  async #ask(clientId: number): Promise<{ state: ServiceState; timezone: string | null }> {
+  async #ask(clientId: number): Promise<Client> {
     const { records, defaultTimezone } = this.#options;
     const [state, timezone] = await Promise.all([records.serviceState(clientId), records.timezone(clientId)]);
-    return { state, timezone: timezone ?? defaultTimezone ?? null };
+    const graceDays = state === 'terminated' ? ((await records.terminatedGraceDays?.(clientId)) ?? null) : null;
+    return { state, timezone: timezone ?? defaultTimezone ?? null, graceDays };
   }
 }

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Request } from 'express';
 import knexFactory, { type Knex } from 'knex';
 import type { DatabaseSettings } from '../../src/database/connect.ts';
+import { graceOf } from '../../src/host/billing-rows.ts';
 import { billingRecords, billingTables, mailTemplate } from '../../src/host/billing-tables.ts';
 import { hostContract } from '../../src/host/contract.ts';
 import type { Identity } from '../../src/host/port.ts';
@@ -213,5 +214,14 @@ describe('mail templates', () => {
 
   it('are not found when they are disabled, of another kind, or missing', async () => {
     for (const id of ['3', 'Off', 'Invoice', '99', 'No such', '']) expect(await mailTemplate(knex, id)).toBeNull();
+  });
+});
+
+describe('the grace of a terminated service', () => {
+  it('is thirty days, what the setting says, or for good: also where that is no number', () => {
+    expect(graceOf(undefined)).toBe(30);
+    expect(graceOf('7')).toBe(7);
+    expect(graceOf('0')).toBe(0);
+    for (const text of ['never', '-1', '30 days', '', ' ', 'NaN', '99999']) expect(graceOf(text)).toBeNull();
   });
 });

@@ -1,4 +1,4 @@
-import { expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { ServiceState } from '../../src/host/port.ts';
 import { pendingText } from '../../src/database/retention-rows.ts';
 import { runMaintenanceOnce, type MaintenanceReport } from '../../src/runs/maintenance.ts';
@@ -11,10 +11,15 @@ const FUTURE = '2126-01-01 00:00:00.000';
 
 describeOnBoth('the retention cron', (current) => {
   const database = () => current().database;
-  const pass = async (state: ServiceState = 'active'): Promise<MaintenanceReport> =>
+  /** @param graceDays of a host that says how long the data of terminated services stays */
+  const pass = async (state: ServiceState = 'active', graceDays?: number | null): Promise<MaintenanceReport> =>
     await runMaintenanceOnce({
       database: database(),
-      records: { serviceState: () => Promise.resolve(state), timezone: () => Promise.resolve('Europe/Berlin') },
+      records: {
+        serviceState: () => Promise.resolve(state),
+        timezone: () => Promise.resolve('Europe/Berlin'),
+        ...(graceDays === undefined ? {} : { terminatedGraceDays: () => Promise.resolve(graceDays) }),
+      },
       batch: 2,
     });
   const runsOf = async (job: TestJob): Promise<Record<string, unknown>[]> =>
@@ -53,6 +58,80 @@ describeOnBoth('the retention cron', (current) => {
     await database().knex('s3_cloudbackup_jobs').update({ maintenance_at: PAST });
     expect(await pass('terminated')).toMatchObject({ queued: 1, waiting: 1 });
     expect([await runsOf(job), (await runsOf(going)).length]).toEqual([[], 1]);
+  });
+
+  describe('of a terminated service', () => {
+    const due = async (): Promise<void> => {
+      await database().knex('s3_cloudbackup_jobs').update({ maintenance_at: PAST });
+    };
+    const actions = async (): Promise<string[]> =>
+      ((await database().knex('s3_cloudbackup_audit').orderBy('id').select('action')) as { action: string }[]).map(
+        (row) => row.action,
+      );
+    const insertWithRun = async (columns: Record<string, unknown> = {}): Promise<TestJob> => {
+      const job = await insertJob(database(), { maintenance_at: PAST, ...columns });
+      await insertRun(database(), job, { status: 'success', claim: 1 });
+      return job;
+    };
+
+    it('begins the host’s grace once, tells when it ends, and takes all back when the service comes back', async () => {
+      const paused = await insertWithRun({ status: 'paused' });
+      const kept = await insertWithRun({ status: 'deleted', deleted_at: PAST });
+      const given = await insertWithRun({ status: 'deleted', data_state: 'grace', data_delete_at: FUTURE });
+      expect(await pass('terminated', 30)).toMatchObject({ ending: 2, waiting: 1, queued: 0 });
+      const began = await jobRow(database(), paused);
+      const days = (Date.parse(`${String(began['data_delete_at']).replace(' ', 'T')}Z`) - Date.now()) / 86_400_000;
+      expect(began).toMatchObject({ status: 'paused', data_state: 'ending' });
+      expect(days).toBeGreaterThan(29.9);
+      expect(days).toBeLessThan(30.1);
+      await due();
+      expect(await pass('terminated', 30)).toMatchObject({ ending: 0, waiting: 3, queued: 0 });
+      expect(await jobRow(database(), paused)).toMatchObject({ data_delete_at: began['data_delete_at'] });
+      await due();
+      // Suspended is not terminated.
+      expect(await pass('suspended', 30)).toMatchObject({ stays: 2 });
+      expect(await jobRow(database(), paused)).toMatchObject({
+        status: 'paused',
+        data_state: 'kept',
+        data_delete_at: null,
+      });
+      expect(await jobRow(database(), kept)).toMatchObject({ status: 'deleted', data_state: 'kept' });
+      expect(await jobRow(database(), given)).toMatchObject({ data_state: 'grace', data_delete_at: FUTURE });
+      expect(await actions()).toEqual(['job.data_ending', 'job.data_ending', 'job.data_stays', 'job.data_stays']);
+    });
+
+    it('deletes the data when the grace is over, but not under a restore', async () => {
+      const over = { data_state: 'ending', data_delete_at: PAST, retention_acts_at: FUTURE };
+      const job = await insertWithRun(over);
+      const never = await insertJob(database(), { ...over, maintenance_at: PAST });
+      const restoring = await insertWithRun(over);
+      await insertRun(database(), restoring, { kind: 'restore', status: 'running', active_key: null });
+      expect(await pass('terminated', 30)).toMatchObject({ queued: 1, dropped: 1, waiting: 1 });
+      expect(await jobRow(database(), job)).toMatchObject({ status: 'deleted', data_state: 'grace' });
+      expect(await runsOf(job)).toHaveLength(1);
+      expect(await jobRow(database(), never)).toMatchObject({ status: 'deleted', data_state: 'gone' });
+      expect(await jobRow(database(), restoring)).toMatchObject({ status: 'active', data_state: 'ending' });
+      expect(await actions()).toEqual(expect.arrayContaining(['job.deleted', 'job.deleted', 'job.data_deleted']));
+    });
+
+    it('keeps the data for good where the host says so, or says nothing', async () => {
+      const job = await insertWithRun();
+      const ending = await insertWithRun({ data_state: 'ending', data_delete_at: PAST });
+      expect(await pass('terminated')).toMatchObject({ ending: 0, stays: 1, queued: 0 });
+      await due();
+      expect(await pass('terminated', null)).toMatchObject({ ending: 0, stays: 0, queued: 0 });
+      expect([await runsOf(job), await runsOf(ending)]).toEqual([[], []]);
+    });
+
+    it('gives each job one end, however many passes run at once', async () => {
+      const jobs = [];
+      for (let count = 0; count < 5; count += 1) {
+        jobs.push(await insertWithRun({ data_state: 'ending', data_delete_at: PAST }));
+      }
+      await Promise.all([pass('terminated', 1), pass('terminated', 1), pass('terminated', 1)]);
+      for (const job of jobs) expect(await runsOf(job)).toHaveLength(1);
+      expect((await actions()).filter((action) => action === 'job.deleted')).toHaveLength(5);
+    });
   });
 
   it('brings a retention into force when its cool-off is over, not before, and audits it', async () => {

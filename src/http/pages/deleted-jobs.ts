@@ -20,6 +20,7 @@ export const deletedJobsPage = page({
 
 const states = {
   kept: { kind: 'idle', word: 'Kept' },
+  ending: { kind: 'warning', word: 'Your service has ended: goes' },
   grace: { kind: 'warning', word: 'Goes' },
   deleting: { kind: 'running', word: 'Being removed' },
 } as const;
@@ -33,7 +34,7 @@ function deletedRow(job: DeletedJobView) {
     state: states[job.data_state],
     deletedAt: job.deleted_at_epoch_ms,
     deleteAt: job.data_delete_at_epoch_ms,
-    mayReturn: job.data_state !== 'deleting',
-    mayGo: job.data_state === 'kept',
+    mayReturn: job.data_state === 'kept' || job.data_state === 'grace',
+    mayGo: job.data_state === 'kept' || job.data_state === 'ending',
   };
 }

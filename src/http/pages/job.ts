@@ -68,6 +68,7 @@ function bannersOf(job: JobCard, source: SourceView): object {
             what: freezeReasons[job.frozen.reason] ?? 'something unusual was seen',
             percent: job.brake_percent,
           },
+    dataDeleteAt: job.data_delete_at_epoch_ms,
     empty: failed?.code === 'ERR_SOURCE_EMPTY' ? failed : null,
     failed: failed !== null && failed.code !== 'ERR_SOURCE_EMPTY' && source.host_key.seen === null ? failed : null,
     failedRun: job.last_run?.run_id ?? null,
