@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ensureBucket, openS3Store } from '../../src/storage/s3.ts';
+import { startCeph } from '../servers/ceph.ts';
 import { startRcloneS3, type S3Server } from '../servers/rclone-serve.ts';
 import { startSeaweedFs } from '../servers/seaweedfs.ts';
 import { memoryModelBucket, realModelBucket } from './faults.ts';
@@ -15,6 +16,7 @@ describe('random lives of a job', () => {
 
   const servers: [string, () => Promise<S3Server>, number[]][] = [
     ['rclone serve s3', () => startRcloneS3(), [101, 102]],
+    ['Ceph', startCeph, [107, 108]],
     ['SeaweedFS as Ceph', () => startSeaweedFs({ provider: 'Ceph' }), [103, 104]],
     ['SeaweedFS as Other', () => startSeaweedFs({ provider: 'Other' }), [105, 106]],
   ];
