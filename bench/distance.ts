@@ -1,5 +1,3 @@
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { filesFolder } from '../src/layout/keys.ts';
 import { openS3Store } from '../src/storage/s3.ts';
 import { figureOf, interleave, type Bench, type BenchOptions, type Figure } from './figures.ts';
@@ -74,13 +72,13 @@ class Distance {
       async () => {
         const job = await installation.newJob();
         const took = await this.#run(job, files);
-        installation.discard(job);
+        await installation.discard(job);
         return took;
       },
       async () => {
         const target = this.#newTarget();
         const took = await this.#sync(target);
-        rmSync(join(destination.folder, target), { recursive: true });
+        await destination.discard(target);
         return took;
       },
     );

@@ -141,8 +141,8 @@ export class Installation {
   }
 
   /** Removes what the runs of a job left in the bucket. Later runs of it would fail. */
-  discard(job: BenchJob): void {
-    rmSync(join(this.#destination.folder, job.prefix), { recursive: true, force: true });
+  async discard(job: BenchJob): Promise<void> {
+    await this.#destination.discard(job.prefix);
   }
 
   async stop(): Promise<void> {

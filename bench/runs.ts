@@ -1,10 +1,9 @@
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { filesFolder } from '../src/layout/keys.ts';
 import { figureOf, interleave, median, type Bench, type BenchOptions, type Figure } from './figures.ts';
 import { Installation, type MeasuredRun } from './installation.ts';
 import { plainCopy } from './plain-rclone.ts';
 import { startServer, type BenchServer } from './servers.ts';
+import { startStore } from './store.ts';
 import { writeLargeFile, writeTree } from './trees.ts';
 
 const SMALL_FILES = 2_000;
@@ -71,7 +70,7 @@ async function withSource<T>(
 ): Promise<T> {
   const source = await startServer({ fill });
   try {
-    const destination = await startServer();
+    const destination = await startStore();
     try {
       return await work(source, destination);
     } finally {
@@ -100,7 +99,7 @@ async function comparePairs(
         // As deep as the files of a run lie: for the server each folder above a key is work.
         const folder = filesFolder('00000000-0000-7000-8000-000000000000', 'c1-00000000').slice(0, -1);
         const took = await plainCopy(source.access, destination.access, `copy-${copies}/${folder}`);
-        rmSync(join(destination.folder, `copy-${copies}`), { recursive: true });
+        await destination.discard(`copy-${copies}`);
         return took;
       },
     );
@@ -129,6 +128,6 @@ async function cpuShare(options: BenchOptions, source: BenchServer, destination:
 async function firstRun(installation: Installation): Promise<MeasuredRun> {
   const job = await installation.newJob();
   const run = await installation.run(job);
-  installation.discard(job);
+  await installation.discard(job);
   return run;
 }

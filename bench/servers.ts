@@ -13,10 +13,10 @@ export interface BenchServer {
   readonly access: BucketAccess;
   /** The same bucket without delay, for what is not measured. */
   readonly near: BucketAccess;
-  /** Folder of the bucket. */
-  readonly folder: string;
   /** Milliseconds in each direction; only with `distant`. */
   setDelay(delayMs: number): Promise<void>;
+  /** Removes everything below a folder of the bucket. Nothing may be written there again. */
+  discard(folder: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -24,7 +24,7 @@ export interface BenchServer {
  * Buckets lie in memory (/dev/shm) where there is such a file system, so that neither side waits for a disk: what is measured is the
  * programs, and a run of 2 GiB that the kernel writes back would slow down the one that comes after it.
  */
-const storage = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+export const storage = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 
 export function benchFolder(): string {
   return mkdtempSync(join(storage, 'e3-bench-'));
@@ -48,13 +48,13 @@ export async function startServer(
   return {
     near,
     access: proxy === null ? near : { ...near, endpoint: `http://127.0.0.1:${proxy.port}` },
-    folder,
     async setDelay(delayMs) {
       if (proxy === null) throw new Error('this server is not distant');
       const set = once(proxy.child, 'message');
       proxy.child.send({ delayMs });
       await set;
     },
+    discard: async (name) => rmSync(join(folder, name), { recursive: true, force: true }),
     async stop() {
       proxy?.child.disconnect();
       await server.stop();

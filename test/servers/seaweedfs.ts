@@ -8,10 +8,18 @@ import { ensureBucket } from '../../src/storage/s3.ts';
 import { freePort } from './ports.ts';
 import type { S3Server } from './rclone-serve.ts';
 
-/** SeaweedFS on a temporary folder, every component on a free port of loopback. `provider` is how clients are told to speak to it. */
-export async function startSeaweedFs(options: { provider?: 'Ceph' | 'Other' } = {}): Promise<S3Server> {
-  const folder = mkdtempSync(join(tmpdir(), 'e3-seaweedfs-'));
-  const [accessKey, secretKey] = ['seaweedfs-test-access', 'seaweedfs-test-secret'];
+/**
+ * SeaweedFS on a temporary folder (below `base`), every component on a free port of loopback. `provider` is how clients are told to
+ * speak to it. `vacuum` gives the space of deleted objects back.
+ */
+export async function startSeaweedFs(
+  options: { provider?: 'Ceph' | 'Other'; base?: string; keys?: { accessKey: string; secretKey: string } } = {},
+): Promise<S3Server & { vacuum(): Promise<void> }> {
+  const folder = mkdtempSync(join(options.base ?? tmpdir(), 'e3-seaweedfs-'));
+  const { accessKey, secretKey } = options.keys ?? {
+    accessKey: 'seaweedfs-test-access',
+    secretKey: 'seaweedfs-test-secret',
+  };
   const identity = {
     name: 'test',
     credentials: [{ accessKey, secretKey }],
@@ -67,7 +75,14 @@ export async function startSeaweedFs(options: { provider?: 'Ceph' | 'Other' } = 
       throw new Error('SeaweedFS did not start', { cause: error });
     }
   }
-  return { endpoint, pid: child.pid ?? 0, access, stop };
+  return {
+    ...{ endpoint, pid: child.pid ?? 0, access, stop },
+    async vacuum() {
+      const master = ports[PORT_FLAGS.indexOf('master.port')];
+      const answer = await fetch(`http://127.0.0.1:${master}/vol/vacuum?garbageThreshold=0.001`);
+      if (!answer.ok) throw new Error(`SeaweedFS does not tidy up: ${await answer.text()}`);
+    },
+  };
 }
 
 const PORT_FLAGS = [
