@@ -170,7 +170,9 @@ export type FileProblemCode =
   | 'SYMLINK'
   | 'SYMLINK_LOOP'
   | 'SPECIAL_FILE'
-  | 'BAD_NAME';
+  | 'BAD_NAME'
+  /** A document of a service that it gives out in no file form. */
+  | 'UNEXPORTABLE';
 
 /** What a run tells about itself. Codes are those of the event catalogue; params hold only counts, paths and codes. */
 export type BackupEvent =

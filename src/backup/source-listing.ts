@@ -36,6 +36,8 @@ const SKIP_CODES = {
   symlink_loop: 'SYMLINK_LOOP',
   special_file: 'SPECIAL_FILE',
   bad_name: 'BAD_NAME',
+  unexportable: 'UNEXPORTABLE',
+  duplicate: 'DUPLICATE_NAME',
 } as const satisfies Record<ListingOutcome['skipped'][number]['reason'], FileProblemCode>;
 
 /** Where a time cannot be written as the format wants it (years beyond 9999), the file is dated here, the same each time. */

@@ -104,6 +104,54 @@ const entries = {
     data: NOTHING_CHANGED,
     action: 'Start it again.',
   },
+  SOURCE_NOT_FOUND: {
+    status: 404,
+    what: 'This connection does not exist.',
+    data: NOTHING_CHANGED,
+    action: 'Reload the page of sources, and choose a connection from the list.',
+  },
+  SOURCE_NOT_CONNECTED: {
+    status: 409,
+    what: 'This connection was disconnected, or it needs to be authorized again.',
+    data: UNTOUCHED,
+    action: 'Re-authorize it on the page of sources.',
+  },
+  OAUTH_STATE_INVALID: {
+    status: 422,
+    what: 'This authorization was not begun here, was finished already, or took longer than fifteen minutes.',
+    data: NOTHING_CHANGED,
+    action: 'Begin again on the page of sources.',
+  },
+  OAUTH_REFUSED: {
+    status: 422,
+    what: 'The service did not confirm the authorization, or you declined it there.',
+    data: NOTHING_CHANGED,
+    action: 'Begin again on the page of sources, and allow the access that is asked for.',
+  },
+  OAUTH_SCOPE_MISSING: {
+    status: 422,
+    what: 'Not all of the access that a backup needs was allowed.',
+    data: NOTHING_CHANGED,
+    action: 'Begin again on the page of sources, and leave every box ticked on the page of the service.',
+  },
+  OAUTH_NO_REFRESH_TOKEN: {
+    status: 422,
+    what: 'The service allowed access for a moment only, so backups could not run without you.',
+    data: NOTHING_CHANGED,
+    action: 'Remove the access of this portal in the account settings of the service, then connect again.',
+  },
+  OAUTH_OTHER_ACCOUNT: {
+    status: 409,
+    what: 'You signed in with another account than the one of this connection.',
+    data: 'The connection and its jobs are as they were.',
+    action: 'Authorize again with the account that the connection names, or make a new connection for the other one.',
+  },
+  OAUTH_NO_ADDRESS: {
+    status: 503,
+    what: 'Connecting accounts is not set up: the portal does not know its own public address.',
+    data: NOTHING_CHANGED,
+    action: 'Ask the operator to set the option publicUrl.',
+  },
   JOB_PAUSED: {
     status: 409,
     what: 'The job is paused.',
@@ -133,6 +181,18 @@ const entries = {
     what: 'Another job or repository already uses this folder of the bucket, or one inside or above it.',
     data: NOTHING_CHANGED,
     action: 'Choose another folder, or leave it empty to get one of its own.',
+  },
+  NOT_ENCRYPTED: {
+    status: 409,
+    what: 'This job is not encrypted, so there is no recovery kit.',
+    data: 'Its files lie in the bucket as they are; any S3 program reads them.',
+    action: 'Open the bucket with your own program, or restore from here.',
+  },
+  CONFIRMATION_FAILED: {
+    status: 403,
+    what: 'That was not confirmed: the password, or the name of the job, is not right.',
+    data: NOTHING_CHANGED,
+    action: 'Enter it again. After some attempts you have to wait a minute.',
   },
   LAYOUT_FIXED: {
     status: 409,
@@ -266,6 +326,68 @@ const entries = {
     what: 'The source refused the user name or password.',
     data: UNTOUCHED,
     action: 'Check user name, password and, where there is one, domain; then save them in the job.',
+  },
+  ERR_GDRIVE_NO_CLIENT_CREDENTIALS: {
+    status: 422,
+    what: 'The access to Google Drive is not set up: client id or secret are missing, or Google does not accept them.',
+    data: UNTOUCHED,
+    action:
+      'Ask the operator to set GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET, or the module settings of the same names.',
+  },
+  ERR_GDRIVE_NO_REFRESH_TOKEN: {
+    status: 422,
+    what: 'The stored authorization for Google Drive is missing or cannot be read.',
+    data: UNTOUCHED,
+    action: 'Re-authorize the connection on the page of sources.',
+  },
+  ERR_GDRIVE_SOURCE_LOOKUP: {
+    status: 422,
+    what: 'The connection to Google Drive that this job uses does not exist any more.',
+    data: UNTOUCHED,
+    action: 'Choose another connection in the job, or connect Google Drive again on the page of sources.',
+  },
+  ERR_GDRIVE_REFRESH_PRECHECK: {
+    status: 422,
+    what: 'Google refuses the authorization: it was withdrawn, or it has expired.',
+    data: UNTOUCHED,
+    action: 'Re-authorize the connection on the page of sources; then start the run again.',
+  },
+  ERR_DROPBOX_NO_CLIENT_CREDENTIALS: {
+    status: 422,
+    what: 'The access to Dropbox is not set up: client id or secret are missing, or Dropbox does not accept them.',
+    data: UNTOUCHED,
+    action:
+      'Ask the operator to set DROPBOX_CLIENT_ID and DROPBOX_CLIENT_SECRET, or the module settings of the same names.',
+  },
+  ERR_DROPBOX_NO_REFRESH_TOKEN: {
+    status: 422,
+    what: 'The stored authorization for Dropbox is missing or cannot be read.',
+    data: UNTOUCHED,
+    action: 'Re-authorize the connection on the page of sources.',
+  },
+  ERR_DROPBOX_SOURCE_LOOKUP: {
+    status: 422,
+    what: 'The connection to Dropbox that this job uses does not exist any more.',
+    data: UNTOUCHED,
+    action: 'Choose another connection in the job, or connect Dropbox again on the page of sources.',
+  },
+  ERR_DROPBOX_REFRESH_PRECHECK: {
+    status: 422,
+    what: 'Dropbox refuses the authorization: it was withdrawn, or it has expired.',
+    data: UNTOUCHED,
+    action: 'Re-authorize the connection on the page of sources; then start the run again.',
+  },
+  ERR_SOURCE_TOKEN: {
+    what: 'The service stopped accepting an access that it had granted for longer.',
+    data: UNTOUCHED,
+    action:
+      'The run is tried again with a new access. If it stays, re-authorize the connection on the page of sources.',
+    transient: true,
+  },
+  ERR_FILE_WITHHELD: {
+    what: 'The service holds the file back, because it takes it for malware or spam or its owner has forbidden downloads.',
+    data: 'The other files are backed up, and an earlier version of this one stays.',
+    action: 'Open the file at the service and download it there, if you trust it.',
   },
   ERR_TLS: {
     status: 422,
@@ -498,6 +620,17 @@ const entries = {
     what: 'An encrypted value in the database is damaged.',
     data: UNTOUCHED,
     action: 'Enter the value again, or restore the row from a backup of the database.',
+  },
+  ERR_CRYPT_KEYS_MISSING: {
+    status: 409,
+    what: 'The keys of this encrypted job are not in the database.',
+    data: 'The backups lie in the bucket as they were, together with their keys, which only this installation can unwrap.',
+    action: 'An operator runs bin/reindex for this job: it takes the keys from the bucket.',
+  },
+  ERR_CRYPT_KEYS_OTHER: {
+    what: 'The folder of the backup was encrypted with other keys than the job has, or the job does not know that it is encrypted.',
+    data: 'Nothing was written and nothing was deleted.',
+    action: 'An operator runs bin/reindex for this job: it takes the keys from the bucket.',
   },
   ERR_DECRYPT_SOURCE_CONFIG: {
     status: 409,

@@ -37,6 +37,7 @@ const problems: Record<Exclude<FileProblemCode, ErrorCode>, true> = {
   SYMLINK_LOOP: true,
   SPECIAL_FILE: true,
   BAD_NAME: true,
+  UNEXPORTABLE: true,
 };
 
 it('the catalogue knows every event of the backup protocol', () => {
