@@ -101,6 +101,7 @@ export const s3Compatible: SourceType<typeof CompatibleConfig> = {
     origin: originOf(config, path),
     side: s3Side,
     pace: s3Pace,
+    reach: { by: 'name' },
   }),
   location: (config, path): ObjectLocation => {
     const { host, port } = parseEndpoint(config.endpoint);
@@ -125,6 +126,7 @@ export const aws: SourceType<typeof AwsConfig> = {
     origin: originOf({ ...config, endpoint: '', provider: 'AWS' }, path),
     side: s3Side,
     pace: s3Pace,
+    reach: { by: 'name' },
   }),
   location: (config, path): ObjectLocation => ({
     server: `s3.${config.region}.amazonaws.com:443`,

@@ -94,6 +94,7 @@ export const sftp: SourceType<typeof SftpConfig> = {
       },
       side: sftpSide,
       pace: sftpPace,
+      reach: { by: 'address' },
     };
   },
   location: () => null,
@@ -101,10 +102,11 @@ export const sftp: SourceType<typeof SftpConfig> = {
 
 /** The same source, reached at an address that the egress guard has seen: its name may point elsewhere a moment later. */
 export function atAddress(definition: RemoteDefinition, address: string | undefined): RemoteDefinition {
-  if (address === undefined || definition.origin.kind !== 'sftp') return definition;
+  if (address === undefined || definition.reach.by !== 'address') return definition;
+  const { origin, options } = definition;
   return {
     ...definition,
-    options: { ...definition.options, host: address },
-    origin: { ...definition.origin, host: address },
+    options: { ...options, host: address },
+    origin: origin.kind === 'sftp' ? { ...origin, host: address } : origin,
   };
 }

@@ -29,12 +29,23 @@ export interface RemoteDefinition {
   readonly side: Side;
   /** How it is read, and written to where that is possible. */
   readonly pace: Pace;
+  readonly reach: Reach;
   /**
    * Private file of the run in rclone's own format that holds what rclone must be able to write back (tokens), below the name of the
    * remote: `[SRC]`. What stands in `options` wins over it.
    */
   readonly configFile?: string;
 }
+
+/**
+ * How the transfer program is kept to the hosts that were checked. `name`: not at all (hosts that no customer chose, and S3, which
+ * the kernel's rules guard). `address`: option `host` becomes the address that was checked. `proxy`: all traffic passes a proxy of ours,
+ * which the program is told in `option`; with `onlyServer` it leads to the source's first host alone.
+ */
+export type Reach =
+  | { readonly by: 'name' }
+  | { readonly by: 'address' }
+  | { readonly by: 'proxy'; readonly option: string; readonly onlyServer: boolean };
 
 export interface Pace {
   /** Files at once; null: as many as the worker allows. */
@@ -92,7 +103,7 @@ export interface ObjectLocation {
 }
 
 /** Everything that differs between source types, once. */
-export interface SourceType<Config extends z.ZodObject = z.ZodObject> {
+export interface SourceType<Config extends z.ZodType<Record<string, unknown>> = z.ZodObject> {
   readonly name: SourceTypeName;
   readonly label: string;
   readonly config: Config;

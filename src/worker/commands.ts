@@ -12,7 +12,7 @@ import {
 } from '../protocol/worker-commands.ts';
 import { fingerprintOf } from '../sources/host-key.ts';
 import { parseSource } from '../sources/registry.ts';
-import { checkHosts, definitionAt, showHostKey } from './open-source.ts';
+import { checkHosts, reachable, showHostKey } from './open-source.ts';
 import type { WorkerServices } from './services.ts';
 
 /** Takes one waiting command and carries it out; false: there was none. */
@@ -56,10 +56,13 @@ async function testConnection(services: WorkerServices, payload: TestConnectionP
   };
   const signal = AbortSignal.timeout(TEST_MS);
   const folder = mkdtempSync(join(services.config.rclone.run_dir, '.test-'));
+  const endings: (() => Promise<void>)[] = [];
   try {
     const source = parseSource({ type: payload.source_type, config: payload.source_config, path: payload.source_path });
     const addresses = await checkHosts(services.egress, source);
-    const definition = definitionAt(source, addresses);
+    const definition = await reachable(services.egress, source, addresses, {
+      atEnd: (work) => endings.push(work),
+    });
     if (definition.backend === 'sftp') {
       result.host_key = await showHostKey(source, addresses, signal, payload.host_key);
       result.fingerprint = fingerprintOf(result.host_key);
@@ -79,6 +82,7 @@ async function testConnection(services: WorkerServices, payload: TestConnectionP
     services.log.info('a connection test failed', { error: describeError(error) });
     return { ...result, code: signal.aborted ? 'ERR_NETWORK' : isBackupError(error) ? error.code : 'ERR_INTERNAL' };
   } finally {
+    for (const work of endings) await work();
     rmSync(folder, { recursive: true, force: true });
   }
 }

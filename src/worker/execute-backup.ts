@@ -23,7 +23,7 @@ export async function executeBackup(scope: RunScope): Promise<void> {
     { clientId: job.clientId, bucketId: job.bucketId, bucketName: job.bucketName },
     config.destination,
   );
-  const opened = await openSource(services, job, access, active.signal);
+  const opened = await openSource(services, job, access, { ...scope, signal: active.signal });
   if (opened.pinnedNow && opened.hostKey !== null)
     reporter.event(event('HOST_KEY_PINNED', { fingerprint: fingerprintOf(opened.hostKey) }));
   const engine = rcloneEngine({

@@ -3,6 +3,7 @@ import type { Transaction } from '../database/connect.ts';
 import { enqueueRunNotice } from '../database/outbox.ts';
 import { readWorkerJob } from '../database/worker-jobs.ts';
 import { BackupError } from '../errors/backup-error.ts';
+import { describeError, type Logger } from '../log.ts';
 import type { TerminalStatus } from '../runs/state.ts';
 import type { ActiveRun } from './active-run.ts';
 import { executeBackup } from './execute-backup.ts';
@@ -22,6 +23,7 @@ export async function executeRun(services: WorkerServices, active: ActiveRun, se
   const { database, log, config } = services;
   const reporter = new RunReporter({ database, active, log, ...(await reporterSettings(services)) });
   const folder = createRunFolder(config.rclone.run_dir, active.lease, active.run.claimName, self);
+  const endings: (() => Promise<void>)[] = [];
   const notify = async (trx: Transaction, status: TerminalStatus): Promise<void> => {
     await enqueueRunNotice(trx, database, {
       id: active.run.id,
@@ -35,7 +37,15 @@ export async function executeRun(services: WorkerServices, active: ActiveRun, se
   try {
     const job = await readWorkerJob(database, { id: active.run.jobId });
     if (job === null) throw new BackupError('JOB_NOT_FOUND');
-    await dispatch({ services, active, job, reporter, folder: folder.path, notify });
+    await dispatch({
+      services,
+      active,
+      job,
+      reporter,
+      folder: folder.path,
+      notify,
+      atEnd: (work) => endings.push(work),
+    });
   } catch (error) {
     const alsoRecord = async (trx: Transaction, status: TerminalStatus): Promise<void> => {
       if (active.run.kind === 'drill' && status === 'failed') await recordFailedDrill({ services, active }, trx);
@@ -44,8 +54,18 @@ export async function executeRun(services: WorkerServices, active: ActiveRun, se
     };
     await settle({ database, active, reporter, log, notify: alsoRecord }, error);
   } finally {
+    await runAll(endings, log);
     reporter.stop();
     folder.remove();
+  }
+}
+
+/** What a run opened is closed again, whatever became of it. */
+async function runAll(endings: (() => Promise<void>)[], log: Logger): Promise<void> {
+  for (const work of endings.reverse()) {
+    await work().catch((error: unknown) =>
+      log.warn('the end of a run left something open', { error: describeError(error) }),
+    );
   }
 }
 

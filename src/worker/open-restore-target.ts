@@ -1,3 +1,4 @@
+import type { JobCipher } from '../crypt/job-cipher.ts';
 import { takenPrefixes } from '../database/prefixes.ts';
 import type { WorkerJob } from '../database/worker-jobs.ts';
 import { BackupError } from '../errors/backup-error.ts';
@@ -17,15 +18,21 @@ import { bandwidthOf } from './bandwidth.ts';
 import { openSource } from './open-source.ts';
 import type { RunScope } from './run-scope.ts';
 
+/** The bucket that holds the point, and with what its files were encrypted. */
+export interface Origin {
+  readonly access: BucketAccess;
+  readonly cipher: JobCipher | null;
+}
+
 /**
  * Where a restore goes: a folder of one of the client's buckets, or the source that the job backs up, by the source's own credentials,
  * with its hosts checked and its host key pinned as for a backup.
- * @param from the bucket that holds the point, @param owner the job that made it
+ * @param owner the job that made the point
  */
 export async function openRestoreTarget(
   scope: RunScope,
   options: RestoreOptions,
-  { from, owner }: { from: BucketAccess; owner: WorkerJob },
+  { from, owner }: { from: Origin; owner: WorkerJob },
 ): Promise<RestoreTarget> {
   const { target } = options;
   return target.kind === 'source'
@@ -36,7 +43,7 @@ export async function openRestoreTarget(
 async function openBucketTarget(
   scope: RunScope,
   target: Extract<RestoreOptions['target'], { kind: 'bucket' }>,
-  from: BucketAccess,
+  from: Origin,
 ): Promise<RestoreTarget> {
   const { services, job } = scope;
   const access = await bucketAccess(
@@ -56,10 +63,13 @@ async function openBucketTarget(
 
 async function openSourceTarget(
   scope: RunScope,
-  { from, owner }: { from: BucketAccess; owner: WorkerJob },
+  { from, owner }: { from: Origin; owner: WorkerJob },
 ): Promise<RestoreTarget> {
   const { services, active, reporter } = scope;
-  const { source, definition, hostKey, pinnedNow } = await openSource(services, owner, from, active.signal);
+  const { source, definition, hostKey, pinnedNow } = await openSource(services, owner, from.access, {
+    ...scope,
+    signal: active.signal,
+  });
   if (pinnedNow && hostKey !== null) reporter.event(event('HOST_KEY_PINNED', { fingerprint: fingerprintOf(hostKey) }));
   const bulk = await bulkTo(scope, from, { source: definition, hostKey });
   const { origin } = definition;
@@ -77,11 +87,12 @@ async function openSourceTarget(
   });
 }
 
-async function bulkTo(scope: RunScope, from: BucketAccess, to: BulkDestination) {
+async function bulkTo(scope: RunScope, { access, cipher }: Origin, to: BulkDestination) {
   const { services, job, folder } = scope;
   return rcloneBulk({
     binary: services.rclone,
-    from,
+    from: access,
+    cipher,
     to,
     workFolder: folder,
     transfers: services.config.rclone.transfers,

@@ -11,6 +11,7 @@ import {
   type Source,
 } from '../sources/registry.ts';
 import { hostKeyChanged } from '../sources/ssh-errors.ts';
+import { startEgressProxy } from '../security/egress-proxy.ts';
 import { parseEndpoint, type EgressGuard } from '../security/egress.ts';
 import type { BucketAccess } from '../storage/port.ts';
 import type { WorkerServices } from './services.ts';
@@ -24,19 +25,28 @@ export interface OpenedSource {
   readonly pinnedNow: boolean;
 }
 
+/** Who uses an opened source. */
+export interface SourceUse {
+  readonly signal: AbortSignal;
+  /** Private folder of the run. */
+  readonly folder: string;
+  /** Closes what was opened for it. */
+  readonly atEnd: (work: () => Promise<void>) => void;
+}
+
 /** The source of a job, decrypted, with its hosts checked and its host key pinned. */
 export async function openSource(
   services: WorkerServices,
   job: WorkerJob,
   destination: BucketAccess,
-  signal: AbortSignal,
+  use: SourceUse,
 ): Promise<OpenedSource> {
   const source = readSource({ type: job.sourceType, configJson: decrypted(services, job), path: job.sourcePath });
   refuseDestination(source, job, destination);
   const addresses = await checkHosts(services.egress, source);
-  const definition = definitionAt(source, addresses);
+  const definition = await reachable(services.egress, source, addresses, use);
   if (definition.backend !== 'sftp') return { source, definition, hostKey: null, pinnedNow: false };
-  const shown = await showHostKey(source, addresses, signal, job.sourceHostKey);
+  const shown = await showHostKey(source, addresses, use.signal, job.sourceHostKey);
   if (job.sourceHostKey === null) {
     const pinnedNow = await pinHostKey(services.database, job.id, shown);
     return { source, definition, hostKey: shown, pinnedNow };
@@ -73,10 +83,27 @@ export async function checkHosts(egress: EgressGuard, source: Source): Promise<M
   return addresses;
 }
 
-/** What the transfer program is told of a source, with the address that was checked where it takes one instead of the name. */
-export function definitionAt(source: Source, addresses: ReadonlyMap<string, string | undefined>): RemoteDefinition {
+/**
+ * What the transfer program is told of a source, such that it reaches nothing but what was checked: by the address instead of the name,
+ * or by a proxy of ours that lives as long as its use.
+ */
+export async function reachable(
+  guard: EgressGuard,
+  source: Source,
+  addresses: ReadonlyMap<string, string | undefined>,
+  { atEnd }: Pick<SourceUse, 'atEnd'>,
+): Promise<RemoteDefinition> {
+  const definition = remoteOf(source);
   const [server] = hostsOf(source);
-  return atAddress(remoteOf(source), server && addresses.get(`${server.host}:${server.port}`));
+  if (server === undefined) return definition;
+  const address = addresses.get(`${server.host}:${server.port}`);
+  const { reach } = definition;
+  if (reach.by === 'name') return definition;
+  if (reach.by === 'address') return atAddress(definition, address);
+  const pinned = { ...server, address: address ?? server.host };
+  const proxy = await startEgressProxy({ guard, ...(reach.onlyServer ? { server: pinned } : {}) });
+  atEnd(async () => await proxy.close());
+  return { ...definition, options: { ...definition.options, [reach.option]: proxy.url } };
 }
 
 /** @param pinned a server with several keys is asked for the kind of this one, so that a further key is no change */

@@ -39,11 +39,9 @@ export async function openPoint(
 }
 
 /** The job's source, to be listed and looked at. Nothing is copied. */
-export async function openListing(
-  { services, active, job, folder }: RunScope,
-  access: BucketAccess,
-): Promise<BackupEngine> {
-  const { definition, hostKey } = await openSource(services, job, access, active.signal);
+export async function openListing(scope: RunScope, access: BucketAccess): Promise<BackupEngine> {
+  const { services, active, job, folder } = scope;
+  const { definition, hostKey } = await openSource(services, job, access, { ...scope, signal: active.signal });
   return rcloneEngine({
     binary: services.rclone,
     source: definition,

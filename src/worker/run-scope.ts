@@ -13,6 +13,8 @@ export interface RunScope {
   readonly reporter: RunReporter;
   /** Private folder of this claim. */
   readonly folder: string;
+  /** Called once at the end of the run, however it ends, in the reverse order of their registration; failures are only logged. */
+  readonly atEnd: (work: () => Promise<void>) => void;
   /** Writes the notice of the run's end, in the transaction that ends it. */
   readonly notify: (trx: Transaction, status: TerminalStatus) => Promise<void>;
 }

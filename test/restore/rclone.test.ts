@@ -12,10 +12,9 @@ import type { RestoreTarget } from '../../src/restore/port.ts';
 import { rcloneBulk } from '../../src/restore/rclone-bulk.ts';
 import { requireExact, type RestoreReport } from '../../src/restore/report.ts';
 import { restorePoint } from '../../src/restore/restore-point.ts';
-import { parseSource } from '../../src/sources/registry.ts';
+import { parseSource, remoteOf } from '../../src/sources/registry.ts';
 import type { BucketAccess } from '../../src/storage/port.ts';
 import { ensureBucket, openS3Store } from '../../src/storage/s3.ts';
-import { definitionAt } from '../../src/worker/open-source.ts';
 import { KEYS, TestJob, type RunRecord } from '../backup/job.ts';
 import { deletable } from '../storage/deletable.ts';
 import { startRcloneS3, type S3Server } from '../servers/rclone-serve.ts';
@@ -50,7 +49,7 @@ describe.each(servers)('backup and restore by rclone on %s', (_, start, names) =
     const source = parseSource({ type: 's3_compatible', config, path: '' });
     const engine = rcloneEngine({
       binary: BINARY,
-      source: definitionAt(source, new Map()),
+      source: remoteOf(source),
       hostKey: null,
       destination: access('backup'),
       workFolder: folder(),

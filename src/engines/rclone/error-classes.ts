@@ -23,6 +23,7 @@ export type FailureClass =
   | 'key'
   | 'auth'
   | 'permission'
+  | 'host_refused'
   | 'host_unknown'
   | 'refused'
   | 'tls'
@@ -32,6 +33,7 @@ export type FailureClass =
   | 'disk_full'
   | 'name_too_long'
   | 'not_found'
+  | 'damaged'
   | 'network';
 
 /**
@@ -57,12 +59,20 @@ const classes: readonly (readonly [RegExp, FailureClass])[] = [
   [/no space left on device/i, 'disk_full'],
   [/KeyTooLong|file name too long|name too long/i, 'name_too_long'],
   [/SlowDown|TooManyRequests|RequestLimitExceeded|rate limit|StatusCode: 429/i, 'rate_limit'],
-  [/no such host|server misbehaving|temporary failure in name resolution/i, 'host_unknown'],
+  // Our own proxy (src/security/egress-proxy.ts) says so in its status line.
+  [/e3 host not allowed/, 'host_refused'],
+  [/e3 host unknown|no such host|server misbehaving|temporary failure in name resolution/i, 'host_unknown'],
   [/connection refused/i, 'refused'],
+  [/e3 host unreachable/, 'network'],
   [/x509:|tls: |http: server gave HTTP response to HTTPS client/i, 'tls'],
   [
     /AccessDenied|StatusCode: 403|permission denied|read[- ]only file system|SSH_FX_PERMISSION_DENIED|\bForbidden\b/i,
     'permission',
+  ],
+  // Of crypt: the object is not what was encrypted.
+  [
+    /failed to authenticate decrypted block|not an encrypted file|too short to be encrypted|truncated block header/,
+    'damaged',
   ],
   [/directory not found|no such file|object not found|NoSuchKey|file does not exist|StatusCode: 404/i, 'not_found'],
   [
@@ -77,6 +87,7 @@ const usual: Readonly<Record<FailureClass, ErrorCode>> = {
   key: 'ERR_SOURCE_CONFIG',
   auth: 'ERR_SOURCE_AUTH',
   permission: 'ERR_PERMISSION',
+  host_refused: 'HOST_NOT_ALLOWED',
   host_unknown: 'ERR_HOST_UNKNOWN',
   refused: 'ERR_CONNECTION_REFUSED',
   tls: 'ERR_TLS',
@@ -86,6 +97,7 @@ const usual: Readonly<Record<FailureClass, ErrorCode>> = {
   disk_full: 'ERR_DISK_FULL',
   name_too_long: 'ERR_KEY_TOO_LONG',
   not_found: 'ERR_SOURCE_NOT_FOUND',
+  damaged: 'ERR_RESTORE_MISMATCH',
   network: 'ERR_NETWORK',
 };
 
@@ -115,6 +127,7 @@ const WHOLE: ReadonlySet<FailureClass> = new Set([
   'host_key',
   'key',
   'auth',
+  'host_refused',
   'host_unknown',
   'refused',
   'tls',
