@@ -1,4 +1,3 @@
-import { keyOfPath, pathOfKey } from '../layout/encoding.ts';
 import { filesFolder } from '../layout/keys.ts';
 import { compareUtf8 } from '../layout/order.ts';
 import type { JobBucket } from './job-bucket.ts';
@@ -8,6 +7,7 @@ import type { Replayable, SpillSpace } from './spill.ts';
 /** An object of a claim's folder, by the path of its file. */
 export interface Arrival {
   readonly path: string;
+  /** Bytes of the file; -1 when no file has such an object. */
   readonly size: number;
   /** `md5:<hex>` where the store tells it. */
   readonly hash: string | null;
@@ -29,9 +29,10 @@ async function* arrivals(bucket: JobBucket, run: string, claims: readonly string
     const folder = filesFolder(run, claim);
     for await (const object of bucket.list(folder)) {
       const name = object.key.slice(folder.length);
-      const path = pathOfKey(name);
-      if (keyOfPath(path) !== name) continue;
-      yield { path, size: object.size, hash: object.md5 === null ? null : `md5:${object.md5}`, claim };
+      const path = bucket.names.pathOfKey(name);
+      if (path === null) continue;
+      const { size, md5 } = bucket.factsOf(object);
+      yield { path, size, hash: md5 === null ? null : `md5:${md5}`, claim };
     }
   }
 }

@@ -1,3 +1,4 @@
+import type { JobEncryption } from '../crypt/job-encryption.ts';
 import type { BackupEngine } from '../engines/port.ts';
 import type { BrakeSettings } from '../layout/brakes.ts';
 import type { MacKeys } from '../layout/mac.ts';
@@ -30,6 +31,8 @@ export interface BackupContext {
   readonly engine: BackupEngine;
   readonly ledger: RunLedger;
   readonly keys: MacKeys;
+  /** Null or absent: the job is not encrypted. */
+  readonly encryption?: JobEncryption | null;
   /** A private, empty folder; the caller removes it when the run is over. */
   readonly workFolder: string;
   /** Epoch milliseconds. */

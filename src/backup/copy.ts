@@ -46,7 +46,12 @@ export async function copyFiles(job: CopyJob, earlierClaims: readonly string[]):
 }
 
 export function keyTooLong(context: BackupContext, path: string): boolean {
-  return isKeyTooLong(context.job.prefix, fileKey(context.run.uuid, context.run.claim, path));
+  return isKeyTooLong(context.job.prefix, keyInClaim(context, path));
+}
+
+/** Where this claim puts the file of this path. */
+export function keyInClaim({ run, encryption }: BackupContext, path: string): string {
+  return fileKey(run.uuid, run.claim, path, encryption?.cipher);
 }
 
 async function selectPaths(
@@ -100,7 +105,7 @@ function isSameContent(file: ListedFile, arrival: Arrival): boolean {
 async function reuse({ context, bucket }: CopyJob, there: Arrival): Promise<boolean> {
   const { uuid, claim } = context.run;
   try {
-    return await bucket.copy(fileKey(uuid, there.claim, there.path), fileKey(uuid, claim, there.path));
+    return await bucket.copy(bucket.fileKey(uuid, there.claim, there.path), bucket.fileKey(uuid, claim, there.path));
   } catch (error) {
     // Some stores refuse some server-side copies; an upload serves as well.
     if (isBackupError(error, 'ERR_DEST_REFUSED')) return false;

@@ -1,29 +1,83 @@
+import type { JobCipher } from '../crypt/job-cipher.ts';
+import { FormatError } from '../layout/entries.ts';
+import { invalid } from '../layout/manifest.ts';
 import type { ObjectStore, PendingUpload, StoredObject, Versioning } from '../storage/port.ts';
-import { RUN_FOLDER_START, MANIFESTS_FOLDER, parseClaimFolder, parseRunFolder } from '../layout/keys.ts';
+import {
+  fileKey,
+  MANIFESTS_FOLDER,
+  parseClaimFolder,
+  parseKey,
+  parseRunFolder,
+  PLAIN_NAMES,
+  RUN_FOLDER_START,
+  type FileNames,
+} from '../layout/keys.ts';
 import { indexBucket, type BucketIndex } from '../layout/explain.ts';
 import { mapParallel } from './task-pool.ts';
 
 /** Folder listings at once: each is one small request, and a job has one run folder for every run that copied anything. */
 const FOLDERS_AT_ONCE = 16;
 
-/** One job's part of a bucket: keys are relative to its prefix `P`, and every request ends with the signal. */
+/** What an object of a claim's folder says of the file in it. */
+export interface FileFacts {
+  /** Bytes; -1 when no file has such an object. */
+  readonly size: number;
+  /** MD5 in lower-case hex where the store tells it. An encrypted object's says nothing of the file. */
+  readonly md5: string | null;
+}
+
+/**
+ * One job's part of a bucket: keys are relative to its prefix `P`, and every request ends with the signal. With a cipher, manifests and
+ * chunks are encrypted on their way to the bucket and opened on their way back; all other documents are plain.
+ */
 export class JobBucket {
   readonly store: ObjectStore;
   readonly prefix: string;
+  /** Null: the job is not encrypted. */
+  readonly cipher: JobCipher | null;
+  /** How its files are named below `files/`. */
+  readonly names: FileNames;
   readonly #signal: AbortSignal;
 
-  constructor(store: ObjectStore, prefix: string, signal: AbortSignal) {
+  constructor(store: ObjectStore, prefix: string, signal: AbortSignal, cipher: JobCipher | null = null) {
     this.store = store;
     this.prefix = prefix;
+    this.cipher = cipher;
+    this.names = cipher ?? PLAIN_NAMES;
     this.#signal = signal;
   }
 
+  /** @throws BackupError `ERR_MANIFEST_INVALID` for an encrypted document that does not open */
   async get(key: string): Promise<Buffer | null> {
-    return await this.store.get(this.prefix + key, { signal: this.#signal });
+    return this.opened(key, await this.store.get(this.prefix + key, { signal: this.#signal }));
   }
 
   async put(key: string, body: Buffer, contentType = 'application/octet-stream'): Promise<void> {
-    await this.store.put(this.prefix + key, body, { contentType, signal: this.#signal });
+    const sealed = this.cipher !== null && isSealed(key);
+    await this.store.put(this.prefix + key, sealed ? this.cipher.seal(body) : body, {
+      contentType: sealed ? 'application/octet-stream' : contentType,
+      signal: this.#signal,
+    });
+  }
+
+  /** Where this claim puts the file of this path. */
+  fileKey(run: string, claim: string, path: string): string {
+    return fileKey(run, claim, path, this.names);
+  }
+
+  /** What an object of a claim's folder says of the file in it. */
+  factsOf({ size, md5 }: FileFacts): FileFacts {
+    return this.cipher === null ? { size, md5 } : { size: this.cipher.plainSize(size) ?? -1, md5: null };
+  }
+
+  protected opened(key: string, body: Buffer | null): Buffer | null {
+    if (body === null || this.cipher === null || !isSealed(key)) return body;
+    try {
+      return this.cipher.open(body);
+    } catch (error) {
+      if (error instanceof FormatError) throw invalid(key, error.message, error);
+      throw error;
+    }
   }
 
   async copy(fromKey: string, toKey: string): Promise<boolean> {
@@ -86,4 +140,9 @@ export class JobBucket {
     const folders = await this.folders(RUN_FOLDER_START);
     return folders.map(parseRunFolder).filter((run) => run !== null);
   }
+}
+
+function isSealed(key: string): boolean {
+  const kind = parseKey(key)?.kind;
+  return kind === 'manifest' || kind === 'chunk';
 }

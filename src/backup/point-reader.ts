@@ -107,8 +107,13 @@ export async function fetchChunk(bucket: JobBucket, ref: ChunkRef): Promise<Entr
 
 /** Whether the chunk lies in the bucket and is what its name says. */
 export async function isChunkThere(bucket: JobBucket, key: string): Promise<boolean> {
-  const body = await bucket.get(key);
-  return body !== null && isChunkBody(chunkHash(key), body);
+  try {
+    const body = await bucket.get(key);
+    return body !== null && isChunkBody(chunkHash(key), body);
+  } catch (error) {
+    if (isBackupError(error, 'ERR_MANIFEST_INVALID')) return false;
+    throw error;
+  }
 }
 
 export function chunkHash(key: string): string {

@@ -1,3 +1,4 @@
+import type { JobEncryption } from '../crypt/job-encryption.ts';
 import type { MacKeys } from '../layout/mac.ts';
 import type { Ownership } from '../layout/owner.ts';
 import type { ObjectStore } from '../storage/port.ts';
@@ -16,6 +17,8 @@ export interface PruneContext {
   readonly store: ObjectStore;
   readonly ledger: PruneLedger;
   readonly keys: MacKeys;
+  /** Null or absent: the job is not encrypted. */
+  readonly encryption?: JobEncryption | null;
   /** A private, empty folder; the caller removes it afterwards. */
   readonly workFolder: string;
   /** Items of one list that stay in memory (default 50,000); more go to `workFolder`. */

@@ -75,7 +75,7 @@ class Prune {
 
   constructor(context: PruneContext, signal: AbortSignal) {
     const { job, store, ledger, keys } = context;
-    const bucket = new JobBucket(store, job.prefix, signal);
+    const bucket = new JobBucket(store, job.prefix, signal, context.encryption?.cipher ?? null);
     const safePoint = (): void => {
       if (ledger.yieldSignal.aborted) throw new MadeWay();
     };

@@ -1,3 +1,4 @@
+import type { JobEncryption } from '../crypt/job-encryption.ts';
 import { BackupError } from '../errors/backup-error.ts';
 import type { BucketIndex, DatabaseView } from '../layout/explain.ts';
 import { manifestKey, parseKey, RUN_FOLDER_START } from '../layout/keys.ts';
@@ -36,6 +37,8 @@ export interface ReindexContext {
   readonly owner: Omit<Ownership, 'job'>;
   readonly store: ObjectStore;
   readonly keys: MacKeys;
+  /** Null or absent: the job is not encrypted. */
+  readonly encryption?: JobEncryption | null;
   readonly ledger: ReindexLedger;
   /** A private, empty folder; the caller removes it afterwards. */
   readonly workFolder: string;
@@ -50,7 +53,7 @@ export interface ReindexContext {
  */
 export async function reindex(context: ReindexContext): Promise<ReindexPlan> {
   const { ledger, job, keys } = context;
-  const bucket = new JobBucket(context.store, job.prefix, ledger.signal);
+  const bucket = new JobBucket(context.store, job.prefix, ledger.signal, context.encryption?.cipher ?? null);
   await new OwnerGuard(bucket, { ...context.owner, job: job.uuid }, keys).require();
   const index = await bucket.index();
   const points: PointSource = { bucket, job: job.uuid, keys };

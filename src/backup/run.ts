@@ -65,7 +65,7 @@ class BackupRun {
   constructor(context: BackupContext, signal: AbortSignal) {
     this.#context = context;
     this.#signal = signal;
-    this.#bucket = new JobBucket(context.store, context.job.prefix, signal);
+    this.#bucket = new JobBucket(context.store, context.job.prefix, signal, context.encryption?.cipher ?? null);
     this.#guard = new OwnerGuard(this.#bucket, { ...context.owner, job: context.job.uuid }, context.keys);
     this.#points = { bucket: this.#bucket, job: context.job.uuid, keys: context.keys };
     this.#space = { folder: context.workFolder, memoryItems: context.memoryItems ?? DEFAULT_MEMORY_ITEMS };

@@ -10,7 +10,15 @@ import type { ObjectHead } from '../storage/port.ts';
 import { PathCursor } from './arrivals.ts';
 import { ClaimGroup, folderOf } from './claim-group.ts';
 import { openManifest, type PointSource } from './point-reader.ts';
-import { judgeHead, judgeSeen, KIND_OF, ProofTally, type ObjectVerdict, type ProofOutcome } from './proof.ts';
+import {
+  judgeHead,
+  judgeSeen,
+  KIND_OF,
+  ProofTally,
+  type ObjectVerdict,
+  type ProofOutcome,
+  type SeenObject,
+} from './proof.ts';
 import { missingChunks, readChunkEntries, sampleEntries, type BrokenChunk, type RandomSource } from './sample.ts';
 import { sortExternally } from './sorted-listing.ts';
 import { listSource } from './source-listing.ts';
@@ -129,7 +137,7 @@ export class Validation {
           await group?.close();
           group = await this.#openGroup(folder, counts.get(folder) ?? 0);
         }
-        const verdict = group.objects === null ? 'ask' : judgeSeen(entry, await group.at(entry.key));
+        const verdict = group.objects === null ? 'ask' : this.#judgeListed(entry, await group.at(entry.key));
         if (verdict === 'ask')
           await pool.start(async () => this.#tell(entry, judgeHead(entry, await this.#head(entry))));
         else this.#tell(entry, verdict);
@@ -198,8 +206,17 @@ export class Validation {
     if (tally.files % 200 === 0) this.#progress();
   }
 
+  /** No question to the bucket tells more of an encrypted object than its size. */
+  #judgeListed(entry: Entry, seen: SeenObject | null): ObjectVerdict | 'ask' {
+    const { bucket } = this.#request.points;
+    const verdict = judgeSeen(entry, seen && bucket.factsOf(seen));
+    return verdict === 'ask' && bucket.cipher !== null ? 'NO_CHECKSUM' : verdict;
+  }
+
   async #head(entry: Entry): Promise<ObjectHead | null> {
-    return await this.#headOf(entry.key);
+    const { bucket } = this.#request.points;
+    const head = await this.#headOf(entry.key);
+    return head === null || bucket.cipher === null ? head : { ...head, ...bucket.factsOf(head), metadata: {} };
   }
 
   async #headOf(key: string): Promise<ObjectHead | null> {

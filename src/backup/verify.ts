@@ -1,11 +1,10 @@
 import { catalogue, type ErrorCode } from '../errors/catalogue.ts';
 import type { SourceFile } from '../engines/port.ts';
-import { judgeCopy, type CopyVerdict, type ListedFile } from '../layout/compare.ts';
-import { fileKey } from '../layout/keys.ts';
+import { judgeCopy, type CopyEvidence, type CopyVerdict, type ListedFile } from '../layout/compare.ts';
 import type { Entry } from '../layout/types.ts';
 import { PathCursor, type Arrival } from './arrivals.ts';
 import type { BackupContext } from './context.ts';
-import { keyTooLong, type CopyResult } from './copy.ts';
+import { keyInClaim, keyTooLong, type CopyResult } from './copy.ts';
 import type { FileProblem, FileProblemCode } from './ledger.ts';
 import type { BackupPlan, PlanItem } from './plan.ts';
 import { listSource } from './source-listing.ts';
@@ -132,27 +131,23 @@ async function copiedEntry(
   tally: PointTally,
 ): Promise<Entry> {
   const arrived = (await evidence.arrivals.at(file.path))[0] ?? null;
+  const again = await evidence.again.at(file.path);
   const code = keyTooLong(context, file.path)
     ? 'ERR_KEY_TOO_LONG'
-    : await problemOf(file, arrived, evidence.again, evidence.failed);
+    : problemOf({ file, again, arrived }, evidence.failed.get(file.path));
   if (code !== null || arrived === null) return standIn(base, { file, code: code ?? 'FILE_NOT_ARRIVED' }, tally);
   tally.filesCopied += 1;
   tally.bytesCopied += arrived.size;
   const { path, mtime } = file;
-  const key = fileKey(context.run.uuid, context.run.claim, path);
-  return { path, size: arrived.size, mtime, hash: arrived.hash, key, state: 'stored' };
+  const key = keyInClaim(context, path);
+  // What lies in the bucket tells nothing of an encrypted file: its source does, as long as it says the same before and after.
+  const told = context.encryption && file.hash === again?.hash ? file.hash : null;
+  return { path, size: arrived.size, mtime, hash: arrived.hash ?? told, key, state: 'stored' };
 }
 
-async function problemOf(
-  file: ListedFile,
-  arrived: Arrival | null,
-  look: SecondLook,
-  failed: ReadonlyMap<string, ErrorCode>,
-): Promise<FileProblemCode | null> {
-  const again = await look.at(file.path);
-  const code = failed.get(file.path);
+function problemOf(evidence: CopyEvidence, code: ErrorCode | undefined): FileProblemCode | null {
   // The engine says best why a file failed, unless the file itself was not the same any more.
-  const verdict = judgeCopy({ file, again, arrived });
+  const verdict = judgeCopy(evidence);
   if (verdict === 'vanished' || verdict === 'changed_meanwhile') return VERDICT_CODES[verdict];
   if (code !== undefined) return code;
   return verdict === 'stored' ? null : VERDICT_CODES[verdict];

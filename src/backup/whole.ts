@@ -8,6 +8,7 @@ import type { Replayable, SpillSpace } from './spill.ts';
 
 interface SizedKey {
   readonly key: string;
+  /** Of the file in the object; below zero: any, or none. */
   readonly size: number;
 }
 
@@ -46,7 +47,7 @@ export class WholenessProof {
     for await (const object of await this.#objects) {
       if (!object.key.startsWith(folder)) continue;
       files += 1;
-      bytes += object.size;
+      bytes += Math.max(object.size, 0);
     }
     return { files, bytes };
   }
@@ -59,7 +60,9 @@ export class WholenessProof {
   }
 
   async *#listed(): AsyncGenerator<SizedKey> {
-    for await (const { key, size } of this.#source.bucket.list(RUN_FOLDER_START)) yield { key, size };
+    const { bucket } = this.#source;
+    for await (const object of bucket.list(RUN_FOLDER_START))
+      yield { key: object.key, size: bucket.factsOf(object).size };
   }
 }
 

@@ -1,4 +1,4 @@
-import { BackupError } from '../errors/backup-error.ts';
+import { BackupError, isBackupError } from '../errors/backup-error.ts';
 import { compressChunk, cutChunks, sha256, type Chunk } from '../layout/chunks.ts';
 import { chunkKey, manifestKey } from '../layout/keys.ts';
 import { manifestBytes } from '../layout/manifest.ts';
@@ -114,9 +114,15 @@ async function putChunk(bucket: JobBucket, key: string, chunk: Chunk): Promise<v
 
 async function putAndReadBack(bucket: JobBucket, key: string, body: Buffer, contentType: string): Promise<void> {
   await bucket.put(key, body, contentType);
-  const there = await bucket.get(key);
+  const there = await bucket.get(key).catch(readable);
   if (there === null || !there.equals(body))
     throw new BackupError('ERR_COMMIT_READBACK', undefined, { details: { key } });
+}
+
+/** An encrypted document that does not open is not what was put. */
+function readable(error: unknown): null {
+  if (isBackupError(error, 'ERR_MANIFEST_INVALID')) return null;
+  throw error;
 }
 
 /** A point that holds no file as the source has it protects nothing: the run failed, for the reason most files give. */

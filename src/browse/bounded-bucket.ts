@@ -1,4 +1,5 @@
 import { JobBucket } from '../backup/job-bucket.ts';
+import type { JobCipher } from '../crypt/job-cipher.ts';
 import { isBackupError } from '../errors/backup-error.ts';
 import { invalid } from '../layout/manifest.ts';
 import type { ObjectStore } from '../storage/port.ts';
@@ -13,8 +14,8 @@ const MOST_BYTES = 128 * 1024 * 1024;
 export class BoundedBucket extends JobBucket {
   readonly #signal: AbortSignal;
 
-  constructor(store: ObjectStore, prefix: string, signal: AbortSignal) {
-    super(store, prefix, signal);
+  constructor(store: ObjectStore, prefix: string, signal: AbortSignal, cipher: JobCipher | null = null) {
+    super(store, prefix, signal, cipher);
     this.#signal = signal;
   }
 
@@ -22,7 +23,7 @@ export class BoundedBucket extends JobBucket {
   override async get(key: string): Promise<Buffer | null> {
     const body = await readBounded(this.store, this.prefix + key, MOST_BYTES, this.#signal);
     if (body === 'too_large') throw invalid(key, 'it is larger than anything that we write');
-    return body;
+    return this.opened(key, body);
   }
 }
 

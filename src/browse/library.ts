@@ -1,4 +1,5 @@
 import { openManifest, fetchChunk } from '../backup/point-reader.ts';
+import type { JobCipher } from '../crypt/job-cipher.ts';
 import type { MacKeys } from '../layout/mac.ts';
 import type { ChunkRef, Entry, Manifest } from '../layout/types.ts';
 import type { ObjectStore } from '../storage/port.ts';
@@ -14,6 +15,8 @@ export interface PointPlace {
   readonly prefix: string;
   readonly job: string;
   readonly keys: MacKeys;
+  /** Asked when something has to be read from the bucket; null or absent: the job is not encrypted. */
+  readonly cipher?: () => Promise<JobCipher | null>;
   readonly run: string;
   /** `c<number>-<8 hex>` */
   readonly claim: string;
@@ -52,14 +55,14 @@ export class PointLibrary {
   async open(place: PointPlace): Promise<OpenPoint> {
     const key = `${place.job} ${place.run} ${place.claim} ${place.manifestSha256}`;
     const manifest = await this.#manifests.get(key, async () => {
-      const source = { bucket: bucketOf(place), job: place.job, keys: place.keys };
+      const source = { bucket: await bucketOf(place), job: place.job, keys: place.keys };
       const opened = await openManifest(source, place, place.manifestSha256);
       return { value: opened.manifest, bytes: 2_000 + opened.manifest.chunks.length * CHUNK_REF_BYTES };
     });
     return new OpenPoint(manifest, {
       index: async (ref) =>
         await this.#indexes.get(`${place.job} ${ref.key}`, async () => {
-          const value = indexEntries(await fetchChunk(bucketOf(place), ref));
+          const value = indexEntries(await fetchChunk(await bucketOf(place), ref));
           return { value, bytes: value.bytes };
         }),
       entries: async (ref) => await this.#entriesOf(place, ref),
@@ -68,12 +71,12 @@ export class PointLibrary {
 
   async #entriesOf(place: PointPlace, ref: ChunkRef): Promise<readonly Entry[]> {
     return await this.#entries.get(`${place.job} ${ref.key}`, async () => {
-      const value = await fetchChunk(bucketOf(place), ref);
+      const value = await fetchChunk(await bucketOf(place), ref);
       return { value, bytes: value.length * ENTRY_BYTES };
     });
   }
 }
 
-function bucketOf({ store, prefix }: PointPlace): BoundedBucket {
-  return new BoundedBucket(store, prefix, AbortSignal.timeout(FETCH_LIMIT_MS));
+async function bucketOf({ store, prefix, cipher }: PointPlace): Promise<BoundedBucket> {
+  return new BoundedBucket(store, prefix, AbortSignal.timeout(FETCH_LIMIT_MS), (await cipher?.()) ?? null);
 }

@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
+import type { JobCipher } from '../crypt/job-cipher.ts';
+import { streamFile } from '../crypt/sealed-object.ts';
 import { BackupError } from '../errors/backup-error.ts';
 import { readBounded } from './bounded-bucket.ts';
+import { FormatError } from '../layout/entries.ts';
 import type { Entry } from '../layout/types.ts';
 import type { ObjectStore } from '../storage/port.ts';
 
@@ -23,6 +26,8 @@ export interface Objects {
   /** Of the job. */
   readonly prefix: string;
   readonly signal: AbortSignal;
+  /** Null or absent: its files are not encrypted. */
+  readonly cipher?: JobCipher | null;
 }
 
 /** A small file, read and checked, or what is wrong with it. Throws what the storage says. */
@@ -30,9 +35,11 @@ export async function readWhole(objects: Objects, entry: Entry): Promise<Buffer 
   if (entry.state === 'failed') return 'not_in_point';
   requirePlain(entry);
   // The bucket is the customer's: another object of any size may lie there by now.
-  const body = await readBounded(objects.store, objects.prefix + entry.key, entry.size, objects.signal);
-  if (body === null) return 'missing';
-  if (body === 'too_large') return 'damaged';
+  const { store, prefix, signal, cipher } = objects;
+  const read = await readBounded(store, prefix + entry.key, cipher?.sealedSize(entry.size) ?? entry.size, signal);
+  if (read === null) return 'missing';
+  const body = read === 'too_large' ? null : openedOrNull(read, cipher ?? null);
+  if (body === null) return 'damaged';
   const intact = body.length === entry.size && (entry.hash === null || entry.hash === md5Of(body));
   return intact ? body : 'damaged';
 }
@@ -43,6 +50,7 @@ export async function inspectObject(objects: Objects, entry: Entry): Promise<Gap
   requirePlain(entry);
   const head = await objects.store.head(objects.prefix + entry.key, { signal: objects.signal });
   if (head === null) return 'missing';
+  if (objects.cipher) return objects.cipher.plainSize(head.size) === entry.size ? null : 'damaged';
   const otherHash = entry.hash !== null && head.md5 !== null && entry.hash !== `md5:${head.md5}`;
   return head.size !== entry.size || otherHash ? 'damaged' : null;
 }
@@ -69,12 +77,12 @@ export async function* readChecked(objects: Objects, entry: Entry): AsyncGenerat
   if (last !== null) yield last;
 }
 
-async function* piecesOf({ store, prefix, signal }: Objects, entry: Entry): AsyncGenerator<Buffer> {
+async function* piecesOf({ store, prefix, signal, cipher }: Objects, entry: Entry): AsyncGenerator<Buffer> {
   let at = 0;
   for (let read = 1; ; read += 1) {
     try {
-      const range = at === 0 ? {} : { range: { first: at, last: entry.size - 1 } };
-      const stream = await store.stream(prefix + entry.key, { ...range, signal });
+      const range = at === 0 ? undefined : { first: at, last: entry.size - 1 };
+      const stream = await streamFile(store, prefix + entry.key, cipher ?? null, range, signal);
       if (stream === null) throw new BackupError('ERR_OBJECT_MISSING', undefined, { details: { path: entry.path } });
       for await (const piece of stream as AsyncIterable<Buffer>) {
         at += piece.length;
@@ -84,6 +92,7 @@ async function* piecesOf({ store, prefix, signal }: Objects, entry: Entry): Asyn
       throw new BackupError('ERR_S3_PREFLIGHT_NETWORK');
     } catch (error) {
       if (signal.aborted) throw signal.reason;
+      if (error instanceof FormatError) throw mismatch(entry);
       const again = error instanceof BackupError && error.code === 'ERR_S3_PREFLIGHT_NETWORK' && at < entry.size;
       if (!again || read >= READS_OF_ONE_OBJECT) throw error;
     }
@@ -98,6 +107,15 @@ function requirePlain(entry: Entry): void {
 
 function mismatch(entry: Entry): BackupError {
   return new BackupError('ERR_RESTORE_MISMATCH', undefined, { details: { path: entry.path } });
+}
+
+function openedOrNull(body: Buffer, cipher: JobCipher | null): Buffer | null {
+  try {
+    return cipher === null ? body : cipher.open(body);
+  } catch (error) {
+    if (error instanceof FormatError) return null;
+    throw error;
+  }
 }
 
 function md5Of(body: Buffer): string {

@@ -4,6 +4,8 @@ import type { ErrorCode } from '../errors/catalogue.ts';
 export const readingErrors: readonly ErrorCode[] = [
   'ERR_MANIFEST_INVALID',
   'ERR_KEY_UNKNOWN',
+  'ERR_CRYPT_KEYS_MISSING',
+  'ERR_SECRET_CORRUPT',
   'ERR_DEST_AUTH',
   'ERR_DEST_BUCKET_NOT_FOUND',
   'ERR_DEST_REFUSED',

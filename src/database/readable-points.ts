@@ -12,6 +12,7 @@ export interface ReadablePoint {
   readonly uuid: string;
   readonly jobUuid: string;
   readonly jobName: string;
+  readonly encrypted: boolean;
   readonly runUuid: string;
   readonly claimName: string;
   readonly manifestSha256: string;
@@ -77,7 +78,7 @@ export class ReadablePoints {
       .knex(`${POINTS} as p`)
       .join(`${JOBS} as j`, 'j.id', 'p.job_id')
       .where({ 'p.client_id': this.#clientId, 'p.state': 'kept' })
-      .select('p.*', 'j.uuid as job_uuid', 'j.name as job_name');
+      .select('p.*', 'j.uuid as job_uuid', 'j.name as job_name', 'j.encryption_enabled as encrypted');
   }
 }
 
@@ -94,6 +95,7 @@ function toReadable(row: Record<string, unknown>): ReadablePoint {
     uuid: String(row['uuid']),
     jobUuid: String(row['job_uuid']),
     jobName: String(row['job_name']),
+    encrypted: Number(row['encrypted']) !== 0,
     runUuid: String(row['run_uuid']),
     claimName: String(row['claim_name']),
     manifestSha256: String(row['manifest_sha256']),

@@ -19,6 +19,7 @@ export interface WorkerJob {
   readonly bandwidthLimitKbps: number | null;
   readonly parallelism: number | null;
   readonly frozen: boolean;
+  readonly encrypted: boolean;
   readonly status: string;
 }
 
@@ -49,6 +50,7 @@ export async function readWorkerJob(
     bandwidthLimitKbps: numberOrNull('bandwidth_limit_kbps'),
     parallelism: numberOrNull('parallelism'),
     frozen: row['frozen_at'] !== null,
+    encrypted: Number(row['encryption_enabled']) !== 0,
     status: String(row['status']),
   };
 }

@@ -4,10 +4,13 @@ import { openFolder } from '../browse/folder.ts';
 import type { OpenPoint } from '../browse/open-point.ts';
 import { searchPoint } from '../browse/search.ts';
 import { fileVersions } from '../browse/versions.ts';
+import { openJobCipher, type JobCipher } from '../crypt/job-cipher.ts';
 import { ClientJobs } from '../database/jobs.ts';
+import { ClientKeys } from '../database/keys.ts';
 import { ReadablePoints, type ReadablePoint } from '../database/readable-points.ts';
 import { BackupError } from '../errors/backup-error.ts';
 import { invalidFields } from '../errors/invalid-fields.ts';
+import { unwrapKeys } from '../security/crypt-keys.ts';
 import { macKeysOf } from '../security/mac-keys.ts';
 import { bucketAccess } from '../storage/destinations.ts';
 import type { ObjectStore } from '../storage/port.ts';
@@ -83,6 +86,7 @@ export class PointReader {
   readonly #clientId: number;
   /** Of this request. */
   readonly #stores = new Map<string, Promise<ObjectStore>>();
+  readonly #ciphers = new Map<string, Promise<JobCipher>>();
 
   constructor(parts: ServiceParts, clientId: number) {
     this.#parts = parts;
@@ -95,6 +99,7 @@ export class PointReader {
       prefix: point.prefix,
       job: point.jobUuid,
       keys: macKeysOf(this.#parts.secrets),
+      cipher: () => this.cipher(point),
       run: point.runUuid,
       claim: point.claimName,
       manifestSha256: point.manifestSha256,
@@ -106,6 +111,19 @@ export class PointReader {
     const known = this.#stores.get(key) ?? this.#openStore(point, options);
     this.#stores.set(key, known);
     return await known;
+  }
+
+  /** With what the point's files are encrypted; null: not at all. @throws BackupError `ERR_CRYPT_KEYS_MISSING`, `ERR_KEY_UNKNOWN` */
+  async cipher({ jobUuid, encrypted }: ReadablePoint): Promise<JobCipher | null> {
+    if (!encrypted) return null;
+    const known = this.#ciphers.get(jobUuid) ?? this.#openCipher(jobUuid);
+    this.#ciphers.set(jobUuid, known);
+    return await known;
+  }
+
+  async #openCipher(jobUuid: string): Promise<JobCipher> {
+    const keys = await new ClientKeys(this.#parts.database, this.#clientId).get(jobUuid);
+    return await openJobCipher(unwrapKeys(this.#parts.secrets, keys));
   }
 
   async #openStore({ bucketId, bucket }: ReadablePoint, options: { patient: boolean }): Promise<ObjectStore> {

@@ -9,7 +9,6 @@ import type { ReadablePoint } from '../database/readable-points.ts';
 import { BackupError } from '../errors/backup-error.ts';
 import { invalidFields } from '../errors/invalid-fields.ts';
 import type { Entry } from '../layout/types.ts';
-import type { ObjectStore } from '../storage/port.ts';
 import type { PointReader } from './browse-service.ts';
 import type { PointDownload } from './client.ts';
 import { clientActor, type ServiceParts } from './parts.ts';
@@ -43,10 +42,12 @@ export async function startDownload(context: Context, request: Request): Promise
     if (request.format === 'zip' && files > MOST_FILES_OF_A_ZIP) throw new BackupError('DOWNLOAD_TOO_LARGE');
     const file = request.format === 'file' ? await onlyFile(open, selection) : null;
     const store = await reader.store(point, { patient: true });
+    const cipher = await reader.cipher(point);
     const hold = await holdAndTell(context, { ...request, paths: selection, files });
     const objectsFor = (signal: AbortSignal): Objects => ({
       store,
       prefix: point.prefix,
+      cipher,
       signal: AbortSignal.any([signal, hold.lost]),
     });
     return {
@@ -68,7 +69,7 @@ export async function startDownload(context: Context, request: Request): Promise
 
 function archive(
   about: { open: OpenPoint; selection: readonly string[]; point: ReadablePoint; format: ArchiveFormat },
-  objects: { readonly store: ObjectStore; readonly prefix: string; readonly signal: AbortSignal },
+  objects: Objects,
 ): AsyncIterable<Uint8Array> {
   return archiveOf({
     entries: selectedEntries(about.open, about.selection),

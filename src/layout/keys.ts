@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { BackupError } from '../errors/backup-error.ts';
-import { isPath, keyOfPath } from './encoding.ts';
+import { isPath, keyOfPath, pathOfKey } from './encoding.ts';
 import { utf8Length } from './order.ts';
 
 /**
@@ -27,6 +27,7 @@ const SHAPES = {
   runFolder: new RegExp(`^run_(${UUID})/$`),
   claimFolder: new RegExp(`^run_(${UUID})/(${CLAIM})/$`),
   file: new RegExp(`^run_(${UUID})/(${CLAIM})/files/(.+)$`, 's'),
+  below: new RegExp(`^((?:.*/)?run_${UUID}/${CLAIM}/files)(?:/(.*))?$`, 's'),
   archive: new RegExp(`^run_(${UUID})/(${CLAIM})/archive\\.tar\\.zst(?:\\.([0-9]{3,6}))?$`),
   chunk: new RegExp(`^manifests/chunks/([0-9a-f]{64})\\.(${UUID})\\.(${CLAIM})$`),
   document: new RegExp(`^manifests/(${UUID})\\.(${CLAIM})\\.(json|ok|pruned)$`),
@@ -64,8 +65,22 @@ export function isUuid(text: string): boolean {
 export const runFolder = (run: string): string => `${RUN_FOLDER_START}${run}/`;
 export const claimFolder = (run: string, claim: string): string => `${runFolder(run)}${claim}/`;
 export const filesFolder = (run: string, claim: string): string => `${claimFolder(run, claim)}files/`;
+/** How the names of a job's files become keys below `files/`: by the encoding of the format, or encrypted (src/crypt). */
+export interface FileNames {
+  keyOfPath(path: string): string;
+  /** The path of the file at this key; null for a key that no path has. */
+  pathOfKey(key: string): string | null;
+}
+export const PLAIN_NAMES: FileNames = {
+  keyOfPath,
+  pathOfKey: (key) => {
+    const path = pathOfKey(key);
+    return keyOfPath(path) === key ? path : null;
+  },
+};
 /** Where this claim puts the file of this path. */
-export const fileKey = (run: string, claim: string, path: string): string => filesFolder(run, claim) + keyOfPath(path);
+export const fileKey = (run: string, claim: string, path: string, names: FileNames = PLAIN_NAMES): string =>
+  filesFolder(run, claim) + names.keyOfPath(path);
 /** `part` counts from 1; the first one has no number in its name. */
 export const archiveKey = (run: string, claim: string, part = 1): string =>
   `${claimFolder(run, claim)}archive.tar.zst${part === 1 ? '' : `.${String(part).padStart(3, '0')}`}`;
@@ -104,6 +119,14 @@ function parseRunKey(key: string): ParsedKey | null {
   const archive = SHAPES.archive.exec(key);
   if (archive === null) return null;
   return { kind: 'archive', run: text(archive[1]), claim: text(archive[2]), part: Number(archive[3] ?? '1') };
+}
+
+/**
+ * A full key at or below `…/run_<run>/<claim>/files`: that folder, and the name below it ('' for the folder itself); null for any other.
+ */
+export function splitFilesKey(key: string): { readonly folder: string; readonly name: string } | null {
+  const match = SHAPES.below.exec(key);
+  return match === null ? null : { folder: text(match[1]), name: text(match[2]) };
 }
 
 /** The run of a folder `run_<uuid>/`, or null. */

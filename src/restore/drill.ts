@@ -3,7 +3,9 @@ import { openManifest, readEntries, type PointSource } from '../backup/point-rea
 import { ProofTally, type ProofOutcome } from '../backup/proof.ts';
 import { findEntry, missingChunks, sampleEntries, type BrokenChunk, type RandomSource } from '../backup/sample.ts';
 import { TaskPool } from '../backup/task-pool.ts';
+import { streamFile } from '../crypt/sealed-object.ts';
 import { isBackupError } from '../errors/backup-error.ts';
+import { FormatError } from '../layout/entries.ts';
 import { manifestKey } from '../layout/keys.ts';
 import type { Entry, Manifest } from '../layout/types.ts';
 import { recordedMd5 } from './object-time.ts';
@@ -150,10 +152,13 @@ export class Drill {
     const { path } = entry;
     const read = await this.#read(entry);
     tally.files += 1;
-    tally.bytes += read?.bytes ?? 0;
+    tally.bytes += read === null || read === 'unopenable' ? 0 : read.bytes;
     if (read === null) tally.add({ kind: 'missing', code: 'OBJECT_MISSING', path });
+    else if (read === 'unopenable') tally.add({ kind: 'differs', code: 'OBJECT_DIFFERS', path });
     else if (read.bytes !== entry.size) tally.add({ kind: 'differs', code: 'OBJECT_SIZE', path });
     else if (entry.size === 0 || `md5:${read.md5}` === entry.hash) tally.exact += 1;
+    // Every block of an encrypted file is authenticated: what opens is what was stored.
+    else if (entry.hash === null && this.#request.points.bucket.cipher !== null) tally.exact += 1;
     else if (entry.hash === null || (await this.#isKeyServiceTag(entry)))
       tally.add({ kind: 'size_only', code: 'NO_CHECKSUM', path });
     else tally.add({ kind: 'differs', code: 'OBJECT_DIFFERS', path });
@@ -165,18 +170,24 @@ export class Drill {
     });
   }
 
-  /** Null: there is no such object. More than the entry says is not read to its end. */
-  async #read(entry: Entry): Promise<{ bytes: number; md5: string } | null> {
+  /** Null: there is no such object. `unopenable`: it is not what was encrypted. More than the entry says is not read to its end. */
+  async #read(entry: Entry): Promise<{ bytes: number; md5: string } | 'unopenable' | null> {
     const { points, signal } = this.#request;
-    const body = await points.bucket.store.stream(points.bucket.prefix + entry.key, { signal });
-    if (body === null) return null;
+    const { store, prefix, cipher } = points.bucket;
     const hash = createHash('md5');
     let bytes = 0;
-    for await (const piece of body as AsyncIterable<Buffer>) {
-      signal.throwIfAborted();
-      bytes += piece.length;
-      if (bytes > entry.size) break;
-      hash.update(piece);
+    try {
+      const body = await streamFile(store, prefix + entry.key, cipher, undefined, signal);
+      if (body === null) return null;
+      for await (const piece of body as AsyncIterable<Buffer>) {
+        signal.throwIfAborted();
+        bytes += piece.length;
+        if (bytes > entry.size) break;
+        hash.update(piece);
+      }
+    } catch (error) {
+      if (error instanceof FormatError) return 'unopenable';
+      throw error;
     }
     return { bytes, md5: hash.digest('hex') };
   }
@@ -188,7 +199,8 @@ export class Drill {
    */
   async #isKeyServiceTag(entry: Entry): Promise<boolean> {
     const { points, signal } = this.#request;
-    const { store, prefix } = points.bucket;
+    const { store, prefix, cipher } = points.bucket;
+    if (cipher !== null) return false;
     const head = await store.head(prefix + entry.key, { signal });
     if (head === null || head.md5 !== null || recordedMd5(head.metadata) !== null) return false;
     for await (const object of store.list(prefix + entry.key, { signal })) {

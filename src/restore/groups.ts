@@ -1,6 +1,6 @@
 import { SpillList, type SpillSpace } from '../backup/spill.ts';
-import { keyOfPath, pathOfKey, rcloneNameOfPath } from '../layout/encoding.ts';
-import { filesFolder, parseKey } from '../layout/keys.ts';
+import { rcloneNameOfPath } from '../layout/encoding.ts';
+import { filesFolder, parseKey, PLAIN_NAMES, type FileNames } from '../layout/keys.ts';
 import type { Entry } from '../layout/types.ts';
 
 /** Entries that lie in one folder of the bucket and go to one folder of the target under the same names. */
@@ -38,12 +38,13 @@ export async function groupEntries(
   entries: AsyncIterable<Entry>,
   space: SpillSpace,
   fewEntries: number,
+  names: FileNames = PLAIN_NAMES,
 ): Promise<Grouped> {
   const groups = new Map<string, OpenGroup>();
   const single = new SpillList<Entry>(space);
   const groupSpace = { ...space, memoryItems: Math.min(space.memoryItems, NAMES_IN_MEMORY) };
   for await (const entry of entries) {
-    const place = placeOf(entry);
+    const place = placeOf(entry, names);
     const id = place === null ? '' : `${place.fromKey}\n${place.toPath}`;
     let group = groups.get(id);
     if (place === null || (group === undefined && groups.size >= MOST_GROUPS && isText(entry.path))) {
@@ -69,12 +70,12 @@ export async function groupEntries(
 }
 
 /** Null: the object has another name than the file, so it must be copied by itself. */
-function placeOf(entry: Entry): { fromKey: string; toPath: string; name: string } | null {
+function placeOf(entry: Entry, names: FileNames): { fromKey: string; toPath: string; name: string } | null {
   const parsed = parseKey(entry.key);
   if (parsed?.kind !== 'file') return null;
   const folder = filesFolder(parsed.run, parsed.claim).replace(/\/$/, '');
-  const held = pathOfKey(parsed.name);
-  if (keyOfPath(held) !== parsed.name) return null;
+  const held = names.pathOfKey(parsed.name);
+  if (held === null) return null;
   if (held === entry.path) return { fromKey: folder, toPath: '', name: held };
   const from = held.split('/');
   const to = entry.path.split('/');
@@ -83,7 +84,7 @@ function placeOf(entry: Entry): { fromKey: string; toPath: string; name: string 
   if (common === 0) return null;
   const above = from.slice(0, from.length - common).join('/');
   return {
-    fromKey: above === '' ? folder : `${folder}/${keyOfPath(above)}`,
+    fromKey: above === '' ? folder : `${folder}/${names.keyOfPath(above)}`,
     toPath: to.slice(0, to.length - common).join('/'),
     name: to.slice(to.length - common).join('/'),
   };

@@ -1,13 +1,16 @@
 import { unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TaskPool } from '../backup/task-pool.ts';
+import type { JobCipher } from '../crypt/job-cipher.ts';
 import { callError, writeFileList, type RcloneBinary } from '../engines/rclone/process.ts';
 import { RcloneDaemon } from '../engines/rclone/daemon.ts';
 import { localSide, storageSide, type Side, type Sides } from '../engines/rclone/error-classes.ts';
-import { bucketRemote, sourceRemote, type Remote } from '../engines/rclone/remotes.ts';
+import { bucketRemote, cryptRemote, sourceRemote, type CryptRemote, type Remote } from '../engines/rclone/remotes.ts';
 import { startTransfer } from '../engines/rclone/transfer.ts';
+import { BackupError } from '../errors/backup-error.ts';
 import type { ErrorCode } from '../errors/catalogue.ts';
 import { pathOfKey, rcloneNameOfPath } from '../layout/encoding.ts';
+import { splitFilesKey } from '../layout/keys.ts';
 import type { Pace, RemoteDefinition } from '../sources/registry.ts';
 import type { BucketAccess } from '../storage/port.ts';
 import type { BulkCopier, BulkCopy, ExistingFiles, SingleCopies, SingleCopy } from './port.ts';
@@ -23,6 +26,8 @@ export interface RcloneBulkOptions {
   readonly binary: RcloneBinary;
   /** The bucket that holds the job's prefix. */
   readonly from: BucketAccess;
+  /** Its files are encrypted. Null or absent: they lie there as they are. */
+  readonly cipher?: JobCipher | null;
   readonly to: BulkDestination;
   /** Private folder for file lists. */
   readonly workFolder: string;
@@ -42,6 +47,7 @@ export function rcloneBulk(options: RcloneBulkOptions): BulkCopier {
 class RcloneBulk implements BulkCopier {
   readonly #options: RcloneBulkOptions;
   readonly #source: Remote;
+  readonly #crypt: CryptRemote | null;
   readonly #target: Target;
   readonly #sides: Sides;
   #daemon: RcloneDaemon | null = null;
@@ -49,7 +55,8 @@ class RcloneBulk implements BulkCopier {
   constructor(options: RcloneBulkOptions) {
     this.#options = options;
     this.#source = bucketRemote('SRC', options.from);
-    this.#target = targetOf(options, this.#source);
+    this.#crypt = options.cipher ? cryptRemote('CRYPT', options.cipher.passwords) : null;
+    this.#target = targetOf(options, this.#crypt === null ? this.#source : null);
     this.#sides = { SRC: storageSide, DST: this.#target.side };
   }
 
@@ -59,7 +66,8 @@ class RcloneBulk implements BulkCopier {
     try {
       if (list.count === 0) return new Map();
       // rclone is told paths, and makes keys of them by the encoding of the format.
-      const from = this.#sourceFor(request.bytes / request.count).at(pathOfKey(request.fromKey));
+      const { remote, path } = this.#placeOf(request.fromKey, request.bytes / request.count);
+      const from = remote.at(path);
       const places = [from, this.#target.folder(request.toPath)];
       return await this.#call(['copy', ...places, '--files-from-raw', list.file], request);
     } finally {
@@ -114,7 +122,8 @@ class RcloneBulk implements BulkCopier {
 
   get #remotes(): readonly Remote[] {
     const { remote } = this.#target;
-    return remote === null || remote === this.#source ? [this.#source] : [this.#source, remote];
+    const crypt = this.#crypt === null ? [] : [{ ...this.#source, env: this.#crypt.env }];
+    return remote === null || remote === this.#source ? [this.#source, ...crypt] : [this.#source, ...crypt, remote];
   }
 
   /**
@@ -126,11 +135,23 @@ class RcloneBulk implements BulkCopier {
     return { at: (path) => this.#source.at(path).replace(/^SRC:/, 'SRC,no_head_object=true:') };
   }
 
+  /** Where a key lies for rclone: encrypted ones below the crypt remote of their claim's folder. */
+  #placeOf(key: string, bytes: number): { readonly remote: Pick<Remote, 'at'>; readonly path: string } {
+    const bucket = this.#sourceFor(bytes);
+    const { cipher } = this.#options;
+    if (!cipher || this.#crypt === null) return { remote: bucket, path: pathOfKey(key) };
+    const place = splitFilesKey(key);
+    const path = place === null || place.name === '' ? '' : cipher.pathOfKey(place.name);
+    if (place === null || path === null) throw new BackupError('ERR_INTERNAL', 'The key of a file is not encrypted.');
+    return { remote: this.#crypt.in(bucket, pathOfKey(place.folder)), path };
+  }
+
   #inputOf({ fromKey, toPath, size }: SingleCopy): Record<string, string> {
+    const { remote, path } = this.#placeOf(fromKey, size);
     return {
       _path: 'operations/copyfile',
-      srcFs: this.#sourceFor(size).at(''),
-      srcRemote: rcloneNameOfPath(pathOfKey(fromKey)).toString('utf8'),
+      srcFs: remote.at(''),
+      srcRemote: rcloneNameOfPath(path).toString('utf8'),
       dstFs: this.#target.root,
       dstRemote: this.#target.prefix + rcloneNameOfPath(toPath).toString('utf8'),
     };
@@ -172,7 +193,8 @@ interface Target {
   folder(path: string): string;
 }
 
-function targetOf({ from, to }: RcloneBulkOptions, source: Remote): Target {
+/** @param source may stand for the target too, where both are one account; null: never */
+function targetOf({ from, to }: RcloneBulkOptions, source: Remote | null): Target {
   if ('folder' in to) {
     const { folder } = to;
     return {
@@ -191,7 +213,7 @@ function targetOf({ from, to }: RcloneBulkOptions, source: Remote): Target {
     return { remote, side, place, root: remote.at(''), prefix: '', folder: (path) => remote.at(path) };
   }
   // One remote for both where the account is the same: then the storage copies by itself, and nothing travels.
-  const remote = isSameAccount(from, to.access) ? source : bucketRemote('DST', to.access);
+  const remote = (isSameAccount(from, to.access) ? source : null) ?? bucketRemote('DST', to.access);
   const { prefix } = to;
   return {
     remote,

@@ -194,11 +194,11 @@ class Restore {
   }
 
   async #copy(wanted: SpillList<Wanted>): Promise<void> {
-    const { space, target } = this.#request;
+    const { source, space, target } = this.#request;
     this.#doneFiles = 0;
     this.#tell('copying', wanted.count);
     const collisions = target.mayIgnoreCase ? await nameCollisions(entriesOf(wanted), space) : new Set<string>();
-    const { groups, single } = await groupEntries(toCopy(wanted, collisions), space, FEW_ENTRIES);
+    const { groups, single } = await groupEntries(toCopy(wanted, collisions), space, FEW_ENTRIES, source.bucket.names);
     const pool = new TaskPool(GROUPS_AT_ONCE);
     try {
       for (const group of groups) await pool.start(async () => await this.#copyMany(group, wanted.count));

@@ -8,6 +8,7 @@ import { bucketAccess } from '../storage/destinations.ts';
 import { bandwidthOf } from './bandwidth.ts';
 import type { RunScope } from './run-scope.ts';
 import { SqlLedger } from './ledger.ts';
+import { jobEncryption } from './job-keys.ts';
 import { openSource } from './open-source.ts';
 import { macKeysOf, ownershipOf } from './services.ts';
 
@@ -26,11 +27,13 @@ export async function executeBackup(scope: RunScope): Promise<void> {
   const opened = await openSource(services, job, access, { ...scope, signal: active.signal });
   if (opened.pinnedNow && opened.hostKey !== null)
     reporter.event(event('HOST_KEY_PINNED', { fingerprint: fingerprintOf(opened.hostKey) }));
+  const encryption = await jobEncryption(services, job);
   const engine = rcloneEngine({
     binary: rclone,
     source: opened.definition,
     hostKey: opened.hostKey,
     destination: access,
+    cipher: encryption?.cipher ?? null,
     workFolder: folder,
     transfers: config.rclone.transfers,
     statsSeconds: config.rclone.stats_interval,
@@ -64,6 +67,7 @@ export async function executeBackup(scope: RunScope): Promise<void> {
       notify,
     }),
     keys: macKeysOf(services.secrets),
+    encryption,
     workFolder: folder,
     clock: Date.now,
   });

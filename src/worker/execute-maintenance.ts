@@ -8,6 +8,7 @@ import { BackupError } from '../errors/backup-error.ts';
 import { event, type RunEvent } from '../events/catalogue.ts';
 import { bucketAccess } from '../storage/destinations.ts';
 import { openS3Store } from '../storage/s3.ts';
+import { jobEncryption } from './job-keys.ts';
 import { reachable } from './ledger.ts';
 import { SqlPruneLedger } from './prune-ledger.ts';
 import type { RunScope } from './run-scope.ts';
@@ -45,6 +46,7 @@ export async function executeMaintenance(scope: RunScope): Promise<void> {
       hostTimezone: typeof zone === 'string' ? zone : await records.timezone(job.clientId),
     }),
     keys: macKeysOf(services.secrets),
+    encryption: await jobEncryption(services, job),
     workFolder: folder,
   });
   const zombieMs = (config.worker.lease_seconds + config.worker.lease_margin_seconds) * 1000;

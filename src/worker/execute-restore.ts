@@ -13,6 +13,7 @@ import type { RestoreReport } from '../restore/report.ts';
 import { restorePoint } from '../restore/restore-point.ts';
 import { bucketAccess } from '../storage/destinations.ts';
 import { openS3Store } from '../storage/s3.ts';
+import { jobCipher } from './job-keys.ts';
 import { openRestoreTarget } from './open-restore-target.ts';
 import { RestoreFigures } from './restore-figures.ts';
 import type { RunScope } from './run-scope.ts';
@@ -42,10 +43,11 @@ export async function executeRestore(scope: RunScope): Promise<void> {
     { clientId: job.clientId, bucketId: point.bucketId, bucketName: point.bucket },
     config.destination,
   );
+  const cipher = await jobCipher(services, owner);
   const figures = new RestoreFigures();
   const report = await restorePoint({
     source: {
-      bucket: new JobBucket(openS3Store(from), point.prefix, active.signal),
+      bucket: new JobBucket(openS3Store(from), point.prefix, active.signal, cipher),
       job: owner.uuid,
       keys: macKeysOf(secrets),
     },
@@ -55,7 +57,7 @@ export async function executeRestore(scope: RunScope): Promise<void> {
     overwrite: options.overwrite,
     dryRun: options.dry_run,
     continuing: active.run.claim > 1,
-    target: await openRestoreTarget(scope, options, { from, owner }),
+    target: await openRestoreTarget(scope, options, { from: { access: from, cipher }, owner }),
     space: { folder, memoryItems: 50_000 },
     signal: active.signal,
     onProgress: (progress) => reporter.figures(figures.take(progress)),

@@ -12,6 +12,7 @@ import { event, type RunEvent } from '../events/catalogue.ts';
 import { bucketAccess } from '../storage/destinations.ts';
 import type { BucketAccess } from '../storage/port.ts';
 import { openS3Store } from '../storage/s3.ts';
+import { jobCipher } from './job-keys.ts';
 import { openSource } from './open-source.ts';
 import type { RunScope } from './run-scope.ts';
 import { macKeysOf } from './services.ts';
@@ -34,7 +35,7 @@ export async function openPoint(
     { clientId: job.clientId, bucketId: point.bucketId, bucketName: point.bucket },
     config.destination,
   );
-  const bucket = new JobBucket(openS3Store(access), point.prefix, active.signal);
+  const bucket = new JobBucket(openS3Store(access), point.prefix, active.signal, await jobCipher(services, owner));
   return { points: { bucket, job: owner.uuid, keys: macKeysOf(secrets) }, access };
 }
 

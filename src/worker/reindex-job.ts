@@ -10,6 +10,7 @@ import { BackupError, isBackupError } from '../errors/backup-error.ts';
 import type { ReindexPlan } from '../layout/reindex.ts';
 import { bucketAccess } from '../storage/destinations.ts';
 import { openS3Store } from '../storage/s3.ts';
+import { jobEncryption } from './job-keys.ts';
 import { toPointView, toRunViews } from './ledger.ts';
 import { macKeysOf, ownershipOf, type WorkerServices } from './services.ts';
 
@@ -43,6 +44,7 @@ export async function reindexJob(services: WorkerServices, jobUuid: string, sign
       owner: ownershipOf(services),
       store: openS3Store(access),
       keys: macKeysOf(secrets),
+      encryption: await jobEncryption(services, job),
       ledger: ledgerOf(services, job, lease, AbortSignal.any([signal, kept.signal])),
       workFolder,
     });

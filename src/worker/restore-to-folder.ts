@@ -10,6 +10,7 @@ import type { RestoreProgress, RestoreReport } from '../restore/report.ts';
 import { restorePoint } from '../restore/restore-point.ts';
 import { bucketAccess } from '../storage/destinations.ts';
 import { openS3Store } from '../storage/s3.ts';
+import { jobCipher } from './job-keys.ts';
 import { macKeysOf, type WorkerServices } from './services.ts';
 
 export interface FolderRestore {
@@ -64,10 +65,12 @@ export async function restoreToFolder(services: WorkerServices, request: FolderR
       { clientId: point.clientId, bucketId: point.bucketId, bucketName: point.bucket },
       services.config.destination,
     );
-    const bucket = new JobBucket(openS3Store(access), point.prefix, signal);
+    const cipher = await jobCipher(services, job);
+    const bucket = new JobBucket(openS3Store(access), point.prefix, signal, cipher);
     const bulk = rcloneBulk({
       binary: services.rclone,
       from: access,
+      cipher,
       to: { folder: request.target },
       workFolder: request.workFolder,
       transfers: services.config.rclone.transfers,

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { JobCipher } from '../../crypt/job-cipher.ts';
 import { pathOfKey } from '../../layout/encoding.ts';
 import { listS3, lookS3 } from '../../sources/list-s3.ts';
 import { listSftp, lookSftp } from '../../sources/list-sftp.ts';
@@ -9,7 +10,7 @@ import { copyArguments, startCopy } from './copy.ts';
 import { storageSide } from './error-classes.ts';
 import { listRemote, lookRemote, type RemoteCall } from './list.ts';
 import type { RcloneBinary, RcloneCommand } from './process.ts';
-import { bucketRemote, sourceRemote } from './remotes.ts';
+import { bucketRemote, cryptRemote, sourceRemote, type Remote } from './remotes.ts';
 import { transferCommand } from './transfer.ts';
 
 export interface RcloneEngineOptions {
@@ -18,6 +19,8 @@ export interface RcloneEngineOptions {
   /** SFTP: the pinned host key. */
   readonly hostKey: string | null;
   readonly destination: BucketAccess;
+  /** Files are encrypted on their way. Null or absent: they are not. */
+  readonly cipher?: JobCipher | null;
   /** Private folder of the claim: file lists and records of children lie here. */
   readonly workFolder: string;
   /** Files at once, at most. */
@@ -38,7 +41,7 @@ const LISTED_IN_ONE_PIECE = 300_000;
  * list-sftp.ts), others by rclone too.
  */
 export function rcloneEngine(options: RcloneEngineOptions): BackupEngine {
-  const { binary, source: definition, hostKey, destination: access, workFolder } = options;
+  const { binary, source: definition, hostKey, workFolder } = options;
   const { origin } = definition;
   const listed = { files: null as number | null, byName: false };
   const remoteCall = (signal: AbortSignal): RemoteCall => ({ binary, definition, hostKey, folder: workFolder, signal });
@@ -67,9 +70,8 @@ export function rcloneEngine(options: RcloneEngineOptions): BackupEngine {
       startCopy({
         binary,
         source: sourceRemote('SRC', definition, { hostKey }),
-        destination: bucketRemote('DST', access),
+        ...destinationOf(options, targetKey),
         sides: { SRC: definition.side, DST: storageSide },
-        targetPath: pathOfKey(targetKey),
         // rclone's own walk follows no links, and not every server tells it control characters in a name as they are.
         paths: paths === 'all' && listed.byName ? async () => await pathsOf(openListing(signal)) : paths,
         ...(bytesTotal === undefined ? {} : { bytesTotal }),
@@ -85,19 +87,37 @@ export function rcloneEngine(options: RcloneEngineOptions): BackupEngine {
 
 /** The very call that `copy('all')` makes, for measurements that compare a run with rclone alone. */
 export function copyAllCommand(
-  options: Pick<RcloneEngineOptions, 'source' | 'hostKey' | 'destination' | 'transfers' | 'statsSeconds' | 'bandwidth'>,
+  options: Pick<
+    RcloneEngineOptions,
+    'source' | 'hostKey' | 'destination' | 'cipher' | 'transfers' | 'statsSeconds' | 'bandwidth'
+  >,
   targetKey: string,
 ): RcloneCommand {
   const source = sourceRemote('SRC', options.source, { hostKey: options.hostKey });
-  const destination = bucketRemote('DST', options.destination);
+  const { destination, targetPath } = destinationOf(options, targetKey);
   const args = copyArguments({
     source,
     destination,
-    targetPath: pathOfKey(targetKey),
+    targetPath,
     flags: copyFlags(options),
     selection: allFlags(null),
   });
   return transferCommand({ ...options, args, remotes: [source, destination] }, { user: 'e3', password: randomUUID() });
+}
+
+/** Where a claim's files go: a folder of the bucket, or an encrypted remote whose root that folder is. */
+function destinationOf(
+  { destination, cipher }: Pick<RcloneEngineOptions, 'destination' | 'cipher'>,
+  targetKey: string,
+): { destination: Remote; targetPath: string } {
+  const bucket = bucketRemote('DST', destination);
+  const folder = pathOfKey(targetKey);
+  if (!cipher) return { destination: bucket, targetPath: folder };
+  const sealed = cryptRemote('CRYPT', cipher.passwords);
+  return {
+    destination: { ...sealed.in(bucket, folder), env: { ...bucket.env, ...sealed.env } },
+    targetPath: '',
+  };
 }
 
 function allFlags(files: number | null): string[] {

@@ -1,3 +1,4 @@
+import type { CryptPasswords } from '../../crypt/job-cipher.ts';
 import { BackupError } from '../../errors/backup-error.ts';
 import { DESTINATION_ENCODING, pathOfNativeName, rcloneNameOfPath } from '../../layout/encoding.ts';
 import type { RemoteDefinition } from '../../sources/registry.ts';
@@ -57,6 +58,35 @@ export function bucketRemote(name: string, access: BucketAccess): Remote {
   return remote(name, 's3', options, access.bucket);
 }
 
+/** Encrypted files: rclone crypt over folders of a bucket. */
+export interface CryptRemote {
+  readonly env: Readonly<Record<string, string>>;
+  /** The files of one claim; paths are those of the files, which are encrypted on their way. @param bucket may carry options of its own */
+  in(bucket: Pick<Remote, 'at'>, folder: string): Remote;
+}
+
+/**
+ * One remote for the folders of all claims: which one it is lies in the address, the passwords lie in the environment. The address shows
+ * on command lines, and holds nothing but folders.
+ */
+export function cryptRemote(name: string, { password, password2 }: CryptPasswords): CryptRemote {
+  const options = {
+    password: obscure(password),
+    password2: obscure(password2),
+    filename_encryption: 'standard',
+    filename_encoding: 'base64',
+    directory_name_encryption: 'true',
+  };
+  const { env } = remote(name, 'crypt', options, '');
+  return {
+    env,
+    in(bucket, folder) {
+      const inner = bucket.at(folder).replaceAll('"', '""');
+      return { name, env, ...addresses(`${name},remote="${inner}"`, '') };
+    },
+  };
+}
+
 function remote(name: string, backend: string, options: Readonly<Record<string, string>>, root: string): Remote {
   if (!/^[A-Z][A-Z0-9_]*$/.test(name)) throw new Error(`"${name}" cannot be the name of a remote`);
   const env: Record<string, string> = { [`RCLONE_CONFIG_${name}_TYPE`]: backend };
@@ -66,14 +96,17 @@ function remote(name: string, backend: string, options: Readonly<Record<string, 
       throw new BackupError('ERR_SOURCE_CONFIG', `The setting "${key}" of the source holds a control character.`);
     env[`RCLONE_CONFIG_${name}_${key.toUpperCase()}`] = value;
   }
+  return { name, env, ...addresses(name, root) };
+}
+
+/** @param name of the remote, with what overrides its settings */
+function addresses(name: string, root: string): Pick<Remote, 'at' | 'file'> {
   const below = (path: string): string => {
     const inside = path.replace(/^\/+|\/+$/g, '');
     if (inside === '' || root === '') return root === '' ? inside : root;
     return root.endsWith('/') ? root + inside : `${root}/${inside}`;
   };
   return {
-    name,
-    env,
     at(path) {
       const place = below(path);
       return `${name}:${argumentOf(place)}${place === '' || place.endsWith('/') ? '' : '/'}`;

@@ -1,0 +1,122 @@
+import type { Knex } from 'knex';
+import { BackupError } from '../errors/backup-error.ts';
+import type { WrappedKeys } from '../layout/crypt-keys.ts';
+import { isDuplicate, type Database, type Executor } from './connect.ts';
+import { fromDatabaseTimeOrNull } from './times.ts';
+
+const KEYS = 's3_cloudbackup_keys';
+const JOBS = 's3_cloudbackup_jobs';
+const PURPOSE = 'crypt';
+
+/** The keys of one encrypted job: they outlive the job, and go only with its data. */
+export interface StoredKeys extends WrappedKeys {
+  /** Epoch milliseconds of the first recovery kit; null: none was ever downloaded. */
+  readonly kitDownloadedAt: number | null;
+}
+
+/** The keys with which a job writes and reads; null: it has none. */
+export async function findKeys(executor: Executor, jobUuid: string): Promise<StoredKeys | null> {
+  const row = (await executor(KEYS)
+    .where({ owner_uuid: jobUuid, purpose: PURPOSE })
+    .orderBy('key_version', 'desc')
+    .first('uuid', 'key_version', 'value_enc', 'kit_downloaded_at')) as Record<string, unknown> | undefined;
+  if (row === undefined) return null;
+  return {
+    key: String(row['uuid']),
+    version: Number(row['key_version']),
+    value: String(row['value_enc']),
+    kitDownloadedAt: fromDatabaseTimeOrNull((row['kit_downloaded_at'] as string | null) ?? null),
+  };
+}
+
+/**
+ * Takes in keys that lie in the bucket and not in the database, and the fact that the job is encrypted. False: the job has other keys, or
+ * somebody else's row has this uuid.
+ */
+export async function takeInKeys(
+  database: Database,
+  job: { readonly id: number; readonly uuid: string; readonly clientId: number },
+  wrapped: WrappedKeys,
+): Promise<boolean> {
+  return await database.transaction(async (trx) => {
+    const known = await findKeys(trx, job.uuid);
+    if (known !== null && known.key !== wrapped.key) return false;
+    try {
+      if (known === null) await insertKeys(database, trx, job.clientId, job.uuid, wrapped);
+    } catch (error) {
+      if (isDuplicate(error)) return false;
+      throw error;
+    }
+    await trx(JOBS)
+      .where({ id: job.id, encryption_enabled: 0 })
+      .update({ encryption_enabled: 1, updated_at: database.now() });
+    return true;
+  });
+}
+
+async function insertKeys(
+  database: Database,
+  trx: Knex.Transaction,
+  clientId: number,
+  jobUuid: string,
+  { key, version, value }: WrappedKeys,
+): Promise<void> {
+  await trx(KEYS).insert({
+    uuid: key,
+    client_id: clientId,
+    owner_uuid: jobUuid,
+    purpose: PURPOSE,
+    key_version: version,
+    value_enc: value,
+    created_at: database.now(),
+  });
+}
+
+/** The keys of one client's jobs. Every statement names the client. */
+export class ClientKeys {
+  readonly #database: Database;
+  readonly #clientId: number;
+
+  constructor(database: Database, clientId: number) {
+    this.#database = database;
+    this.#clientId = clientId;
+  }
+
+  /** @throws BackupError `ERR_CRYPT_KEYS_MISSING` */
+  async get(jobUuid: string, executor: Executor = this.#database.knex): Promise<StoredKeys> {
+    const keys = await findKeys(executor, jobUuid);
+    const own: unknown =
+      keys === null ? undefined : await executor(KEYS).where({ uuid: keys.key, client_id: this.#clientId }).first('id');
+    if (keys === null || own === undefined) throw new BackupError('ERR_CRYPT_KEYS_MISSING');
+    return keys;
+  }
+
+  /** Those of these jobs (uuids) whose recovery kit was downloaded. */
+  async withKit(jobUuids: readonly string[]): Promise<Set<string>> {
+    if (jobUuids.length === 0) return new Set();
+    const rows = (await this.withKitQuery(jobUuids)) as { owner_uuid: string }[];
+    return new Set(rows.map((row) => row.owner_uuid));
+  }
+
+  withKitQuery(jobUuids: readonly string[]): Knex.QueryBuilder {
+    return this.#database
+      .knex(KEYS)
+      .whereIn('owner_uuid', [...jobUuids])
+      .where({ purpose: PURPOSE, client_id: this.#clientId })
+      .whereNotNull('kit_downloaded_at')
+      .select('owner_uuid');
+  }
+
+  /** Keys of a job that has none; one that has some keeps them for good. */
+  async ensure(trx: Knex.Transaction, jobUuid: string, make: () => WrappedKeys): Promise<void> {
+    if ((await findKeys(trx, jobUuid)) === null) await insertKeys(this.#database, trx, this.#clientId, jobUuid, make());
+  }
+
+  /** Remembers the first download of the recovery kit. */
+  async kitDownloaded(trx: Knex.Transaction, jobUuid: string): Promise<void> {
+    await trx(KEYS)
+      .where({ owner_uuid: jobUuid, purpose: PURPOSE, client_id: this.#clientId })
+      .whereNull('kit_downloaded_at')
+      .update({ kit_downloaded_at: this.#database.now() });
+  }
+}
