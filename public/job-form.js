@@ -1,13 +1,15 @@
 /**
- * The form of a job: a summary that follows the fields, the connection test, and sending it. Showing and hiding fields is the
+ * The form of a job: a summary that follows the fields, the connection test, the choice of a folder, and sending it. Showing and hiding fields is the
  * style sheet's work; what is hidden is not sent.
  */
+const source = window.e3.jobSource;
 const DAYS = ['Mondays', 'Tuesdays', 'Wednesdays', 'Thursdays', 'Fridays', 'Saturdays', 'Sundays'];
 
 function jobForm() {
   return {
     from: '',
     to: '',
+    stored: '',
     when: '',
     keep: '',
     mail: '',
@@ -24,8 +26,9 @@ function jobForm() {
     refresh() {
       const form = this.$root;
       this.problem = '';
-      this.from = fromText(form);
+      this.from = source.textOf(form);
       this.to = toText(form);
+      this.stored = storedText(form);
       this.when = whenText(form);
       this.keep = keepText(form);
       this.mail = mailText(form);
@@ -36,12 +39,20 @@ function jobForm() {
       const form = this.$root;
       clearProblems(form);
       this.testing = true;
-      const fields = sourceFields(form);
-      const job = form.elements.job_id;
-      if (job) fields.set('job_id', job.value);
-      const answer = await window.e3.send(form.dataset.test, fields);
+      const answer = await window.e3.send(form.dataset.test, askedFields(form));
       this.testing = false;
       showTest(form, answer);
+    },
+
+    async browse() {
+      const form = this.$root;
+      const path = source.pathOf(form);
+      clearProblems(form);
+      const chosen = await window.e3.pickFolder(path.value.trim(), (folder) => listFolders(form, folder));
+      path.focus();
+      if (chosen === null) return;
+      path.value = chosen;
+      this.refresh();
     },
 
     async save() {
@@ -78,35 +89,37 @@ const valueOf = (form, name) => {
 };
 const checked = (form, name) => form.querySelector(`[name="${name}"]`)?.checked === true;
 
-/** The part of the form that belongs to the chosen type of source. */
-function sourcePart(form) {
-  return form.querySelector(`[data-source="${valueOf(form, 'source_type')}"]`);
+/** The source as it stands in the form; `job_id` lets secrets that are stored stand in for blank ones. */
+function askedFields(form) {
+  const fields = source.fieldsOf(form);
+  const job = form.elements.job_id;
+  if (job) fields.set('job_id', job.value);
+  return fields;
 }
 
-function sourceFields(form) {
-  const part = sourcePart(form);
-  const config = {};
-  for (const input of part.querySelectorAll('[data-config]')) {
-    const auth = input.closest('[data-auth]');
-    if (input.dataset.config === '' || (auth && auth.dataset.auth !== valueOf(form, 'sftp_auth'))) continue;
-    // Secrets are taken as they are: blanks at their ends may belong to them.
-    config[input.dataset.config] = input.dataset.secret === undefined ? input.value.trim() : input.value;
-  }
-  return new URLSearchParams({
-    source_type: valueOf(form, 'source_type'),
-    source_config: JSON.stringify(config),
-    source_path: part.querySelector('[name$="_path"]').value,
-  });
+async function listFolders(form, folder) {
+  const fields = askedFields(form);
+  fields.delete('source_path');
+  fields.set('path', folder);
+  const answer = await window.e3.send(form.dataset.browse, fields);
+  // Something of the form is missing or wrong: it is said there.
+  if (answer.fields && showProblems(form, answer)) document.getElementById('folder-picker').close();
+  return answer;
 }
 
 function allFields(form) {
-  const fields = sourceFields(form);
+  const fields = source.fieldsOf(form);
   const put = (name) => fields.set(name, valueOf(form, name));
   for (const name of ['name', 'job_id', 'timezone']) if (form.elements[name]) put(name);
   const bucket = form.elements.dest_bucket_id;
   if (bucket && !bucket.disabled) {
     put('dest_bucket_id');
     fields.set('dest_prefix', form.elements.dest_prefix.value);
+  }
+  // Fixed since the first run: what is not sent stays.
+  if (!form.querySelector('[name="encryption_enabled"]').disabled) {
+    put('backup_mode');
+    fields.set('encryption_enabled', checked(form, 'encryption_enabled') ? '1' : '0');
   }
   const type = valueOf(form, 'schedule_type');
   fields.set('schedule_type', type);
@@ -158,34 +171,9 @@ function keepText(form) {
   }
 }
 
-function fromText(form) {
-  const path = (name) => {
-    const given = valueOf(form, name);
-    return given === '' ? '' : `/${given.replace(/^\/+/, '')}`;
-  };
-  switch (valueOf(form, 'source_type')) {
-    case 'sftp': {
-      const host = valueOf(form, 'sftp_host');
-      if (host === '') return 'A folder on a server, by SFTP';
-      const user = valueOf(form, 'sftp_user');
-      const port = valueOf(form, 'sftp_port');
-      const folder = valueOf(form, 'sftp_path');
-      return `SFTP ${user === '' ? '' : `${user}@`}${host}${port === '22' || port === '' ? '' : `:${port}`}${folder === '' ? '' : ` ${folder}`}`;
-    }
-    case 'aws': {
-      const bucket = valueOf(form, 'aws_bucket');
-      return bucket === '' ? 'A bucket at AWS' : `AWS ${bucket}${path('aws_path')}`;
-    }
-    default: {
-      const bucket = valueOf(form, 's3_bucket');
-      const host = valueOf(form, 's3_endpoint')
-        .replace(/^https?:\/\//, '')
-        .replace(/\/.*$/, '');
-      return bucket === ''
-        ? 'A bucket on an S3 server'
-        : `${bucket}${path('s3_path')}${host === '' ? '' : ` on ${host}`}`;
-    }
-  }
+function storedText(form) {
+  const how = valueOf(form, 'backup_mode') === 'archive' ? 'One archive each run' : 'File by file';
+  return checked(form, 'encryption_enabled') ? `${how}, encrypted` : how;
 }
 
 function toText(form) {
@@ -224,17 +212,8 @@ function mailText(form) {
   return `On ${on.join(', ')}${to === '' ? '' : `, to ${to}`}`;
 }
 
-/** Fields of the answer by name, or by the name of the setting inside source_config. */
-function fieldFor(form, name) {
-  const setting = name.replace(/^source_config\.?/, '');
-  const part = sourcePart(form);
-  if (setting === 'pass' && valueOf(form, 'sftp_auth') === 'key') return fieldFor(form, 'private_key');
-  const inPart = [...part.querySelectorAll('[data-config]')].find((input) => input.dataset.config === setting);
-  if (inPart) return inPart.closest('[data-field]');
-  if (name === 'source_path') return part.querySelector('[name$="_path"]').closest('[data-field]');
-  return form.querySelector(`[data-field="${CSS.escape(name)}"]`);
-}
-
+const fieldFor = (form, name) =>
+  source.placeFor(form, name) ?? form.querySelector(`[data-field="${CSS.escape(name)}"]`);
 const showProblems = (form, answer) => window.e3.showProblems(form, answer.fields, (name) => fieldFor(form, name));
 
 function clearProblems(form) {

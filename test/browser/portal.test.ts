@@ -60,7 +60,7 @@ describe('a customer in the portal', () => {
       await typeInto(page, '#f-sftp_user', demo.secrets.sftp.user);
       await typeInto(page, '#f-sftp_pass', demo.secrets.sftp.password);
 
-      await tabTo(page, 'button[type="button"]');
+      await tabTo(page, '#test-connection');
       await page.keyboard.press('Enter');
       await page.waitForSelector('#test-result .banner', { timeout: 15_000 });
       const result = await page.textContent('#test-result');

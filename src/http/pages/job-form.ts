@@ -5,16 +5,20 @@ import type { JobView, SettingsView, SourceView } from '../../protocol/job.ts';
 import { parseSchedule, type Schedule } from '../../schedule/schedule.ts';
 import { nextSlots } from '../../schedule/slots.ts';
 import { isTimezone } from '../../schedule/zone.ts';
+import { sourceTypes } from '../../sources/registry.ts';
 import { page, view, type PageAnswer } from '../page.ts';
-import { awsRegions } from './aws-regions.ts';
+import { filledForms } from './source-fields.ts';
 
 /** The form of a job that is to be. `source` chooses the type beforehand. */
 export const newJobPage = page({
   path: '/jobs/new',
   caller: 'client',
   section: '/jobs',
-  query: z.object({ source: z.enum(['s3_compatible', 'aws', 'sftp']).default('s3_compatible') }),
-  handle: async ({ client, query, request }) => await form(client, blank(query.source), null, request.timezone),
+  query: z.object({ source: z.string().max(32).default('s3_compatible') }),
+  handle: async ({ client, query, request }) => {
+    const known = sourceTypes.some((type) => type.name === query.source);
+    return await form(client, blank(known ? query.source : 's3_compatible'), null, request.timezone);
+  },
 });
 
 /** The same form over a job that is there. Secrets never come back: a field that stays blank keeps what is stored. */
@@ -59,17 +63,6 @@ export const nextRunsPage = page({
   },
 });
 
-/** Dialects of S3 by the name that the source keeps. */
-const s3Providers: Readonly<Record<string, string>> = {
-  Other: 'Any other',
-  Ceph: 'Ceph',
-  Cloudflare: 'Cloudflare R2',
-  Minio: 'MinIO',
-  Rclone: 'rclone',
-  SeaweedFS: 'SeaweedFS',
-  Wasabi: 'Wasabi',
-};
-
 function preview(model: { problem?: string; slots?: object[]; zone?: string }): PageAnswer {
   return view('partials/next_runs.njk', { problem: null, slots: [], zone: '', ...model });
 }
@@ -105,6 +98,8 @@ interface FormValues {
   readonly secrets: Readonly<Record<string, boolean>>;
   readonly bucketId: number | null;
   readonly prefix: string;
+  readonly backupMode: string;
+  readonly encrypted: boolean;
   readonly schedule: Schedule;
   readonly timezone: string | null;
   readonly ownMails: boolean;
@@ -125,6 +120,8 @@ function blank(sourceType: string): FormValues {
     secrets: {},
     bucketId: null,
     prefix: '',
+    backupMode: 'sync',
+    encrypted: false,
     schedule: { type: 'daily', time: '02:00' },
     timezone: null,
     retention: { mode: 'none' },
@@ -148,6 +145,8 @@ function stored(job: JobView, source: SourceView): FormValues {
     secrets: source.secrets_set,
     bucketId: job.dest_bucket_id,
     prefix: job.dest_prefix,
+    backupMode: job.backup_mode,
+    encrypted: job.encryption_enabled,
     schedule: parsed.ok ? parsed.schedule : { type: 'manual' },
     timezone: job.timezone,
     // What waits is what was wanted last: saving the form again must neither undo it nor let it wait anew.
@@ -172,8 +171,8 @@ async function form(
   return view('pages/job_form.njk', {
     job: job === null ? null : { id: job.job_id, name: job.name, fixed: job.layout_fixed },
     buckets,
-    regions: awsRegions,
-    providers: s3Providers,
+    sourceForms: filledForms({ ...values, type: values.sourceType }),
+    connections: { google_drive: [], dropbox: [] },
     zones: Intl.supportedValuesOf('timeZone'),
     defaults: defaultMails(settings),
     /** The browser may put its own zone into the form. */
