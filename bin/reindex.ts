@@ -39,7 +39,17 @@ the workers. Safe to repeat. Exit code 1 when a job could not be reindexed; the 
     };
     try {
       if (positionals[0] !== undefined) await one(positionals[0]);
-      else for await (const job of allJobUuids(services.database)) await one(job);
+      else {
+        let jobs = 0;
+        for await (const job of allJobUuids(services.database)) {
+          await one(job);
+          jobs += 1;
+        }
+        if (jobs === 0)
+          console.error(
+            'The database has no job. If it was lost, run "e3-cloudbackup-adopt --client <number> --yes" first.',
+          );
+      }
       return failed === 0 ? 0 : 1;
     } finally {
       await services.close();

@@ -80,6 +80,7 @@ export interface JobValues {
   source_type?: string;
   source_display_name?: string;
   source_config_enc?: string;
+  source_connection_id?: number | null;
   source_path?: string;
   source_host_key?: string | null;
   source_host_key_seen?: string | null;
@@ -129,7 +130,7 @@ export type NewJobValues = JobValues &
       JobValues,
       'name' | 'source_type' | 'source_config_enc' | 'dest_bucket_id' | 'dest_bucket_name' | 'dest_prefix'
     >
-  > & { uuid: string; s3_user_id: number };
+  > & { uuid: string; s3_user_id: number; backup_mode?: string; encryption_enabled?: boolean };
 
 const timeColumns = [
   'next_run_at',

@@ -71,17 +71,17 @@ export interface WorkerProcess {
   ended(): Promise<number | null>;
 }
 
-/** Portal services, database, S3 server and worker processes, as in production but small. */
+/** Portal services, database, S3 server (another world's, where one is given) and worker processes, as in production but small. */
 export async function startWorld(
   dialect: Dialect = 'sqlite',
-  options: { workerSettings?: DatabaseSettings } = {},
+  options: { workerSettings?: DatabaseSettings; s3?: World['s3'] } = {},
 ): Promise<World> {
   const { test, release } = await openTestDatabase(dialect);
   const { database } = test;
   const base = mkdtempSync(join(tmpdir(), 'e3-world-'));
   // Files that a test writes straight into the folder are to be seen soon (0s makes this server read its folders without end).
-  const s3 = await startRcloneS3({ flags: ['--dir-cache-time', '100ms'] });
-  for (const bucket of ['backups', 'source', 'strangers']) mkdirSync(join(s3.folder, bucket));
+  const s3 = options.s3 ?? (await startRcloneS3({ flags: ['--dir-cache-time', '100ms'] }));
+  for (const bucket of ['backups', 'source', 'strangers']) mkdirSync(join(s3.folder, bucket), { recursive: true });
   const access = s3.access('backups');
   await createHostTables(database.knex);
   const client = await insertClient(database, 'ada', 'backups', access);
@@ -188,7 +188,7 @@ export async function startWorld(
       for (const worker of workers)
         if (worker.child.exitCode === null && worker.child.signalCode === null) worker.kill('SIGKILL');
       await Promise.all(workers.map(async (worker) => await worker.ended()));
-      await s3.stop();
+      if (options.s3 === undefined) await s3.stop();
       await release();
       rmSync(base, { recursive: true, force: true });
     },
