@@ -9,6 +9,11 @@ import { ensureBucket } from '../../src/storage/s3.ts';
 import { freePort } from './ports.ts';
 import type { S3Server } from './rclone-serve.ts';
 
+export interface CephServer extends S3Server {
+  /** Runs radosgw-admin with these arguments. */
+  admin(...args: string[]): Promise<void>;
+}
+
 const START_LIMIT_MS = 120_000;
 const execute = promisify(execFile);
 
@@ -16,7 +21,7 @@ const execute = promisify(execFile);
  * A whole Ceph on loopback with nothing on disk that stays: one monitor, one object daemon in memory, one RADOS gateway. Ready within
  * some seconds; needs no root.
  */
-export async function startCeph(): Promise<S3Server> {
+export async function startCeph(): Promise<CephServer> {
   const folder = mkdtempSync(join(tmpdir(), 'e3-ceph-'));
   const [accessKey, secretKey] = ['ceph-test-access', 'ceph-test-secret'];
   const [monitorPort, gatewayPort] = [await freePort(), await freePort()];
@@ -31,6 +36,7 @@ export async function startCeph(): Promise<S3Server> {
   };
   const once = async (program: string, ...args: string[]): Promise<void> =>
     void (await execute(program, ['-c', config, ...args], { cwd: folder, timeout: START_LIMIT_MS }));
+  const admin = async (...args: string[]): Promise<void> => await once('radosgw-admin', '-n', 'client.rgw', ...args);
   const stop = async (): Promise<void> => {
     await Promise.all(children.map(ended));
     rmSync(folder, { recursive: true, force: true });
@@ -54,7 +60,7 @@ export async function startCeph(): Promise<S3Server> {
     await once('ceph-osd', '-i', '0', '--mkfs', '--osd-uuid', osd);
     start('ceph-osd', 'osd.0');
     const keys = [`--access-key=${accessKey}`, `--secret-key=${secretKey}`];
-    await once('radosgw-admin', '-n', 'client.rgw', 'user', 'create', '--uid=test', '--display-name=test', ...keys);
+    await admin('user', 'create', '--uid=test', '--display-name=test', ...keys);
     const gateway = start('radosgw', 'client.rgw');
     // The gateway answers before the daemons behind it do: ready is what takes a bucket.
     for (const end = Date.now() + START_LIMIT_MS; ; await delay(100)) {
@@ -62,7 +68,7 @@ export async function startCeph(): Promise<S3Server> {
       if (failure === null) break;
       if (gateway.exitCode !== null || Date.now() > end) throw failure;
     }
-    return { endpoint, pid: gateway.pid ?? 0, access, stop };
+    return { endpoint, pid: gateway.pid ?? 0, access, admin, stop };
   } catch (error) {
     await stop();
     throw new Error('Ceph did not start', { cause: error });
