@@ -7,11 +7,15 @@ import cloudbackupAcceptHostKey from './cloudbackup_accept_host_key.ts';
 import cloudbackupBrowseSnapshot from './cloudbackup_browse_snapshot.ts';
 import cloudbackupCancelRun from './cloudbackup_cancel_run.ts';
 import cloudbackupCompareSnapshots from './cloudbackup_compare_snapshots.ts';
+import cloudbackupConnectSource from './cloudbackup_connect_source.ts';
 import cloudbackupCreateJob from './cloudbackup_create_job.ts';
 import cloudbackupDeleteJob from './cloudbackup_delete_job.ts';
+import cloudbackupDisconnectSource from './cloudbackup_disconnect_source.ts';
 import cloudbackupDownload from './cloudbackup_download.ts';
 import cloudbackupFileVersions from './cloudbackup_file_versions.ts';
 import cloudbackupDownloadRunFiles from './cloudbackup_download_run_files.ts';
+import cloudbackupFinishSource from './cloudbackup_finish_source.ts';
+import cloudbackupGdriveList from './cloudbackup_gdrive_list.ts';
 import cloudbackupGetJob from './cloudbackup_get_job.ts';
 import cloudbackupGetRunEvents from './cloudbackup_get_run_events.ts';
 import cloudbackupGetSettings from './cloudbackup_get_settings.ts';
@@ -19,6 +23,7 @@ import cloudbackupListDeletedJobs from './cloudbackup_list_deleted_jobs.ts';
 import cloudbackupListDrills from './cloudbackup_list_drills.ts';
 import cloudbackupListJobs from './cloudbackup_list_jobs.ts';
 import cloudbackupListPoints from './cloudbackup_list_points.ts';
+import cloudbackupListSources from './cloudbackup_list_sources.ts';
 import cloudbackupListRunFiles from './cloudbackup_list_run_files.ts';
 import cloudbackupListRuns from './cloudbackup_list_runs.ts';
 import cloudbackupPinPoint from './cloudbackup_pin_point.ts';
@@ -48,11 +53,15 @@ export const endpoints: readonly Endpoint[] = [
   cloudbackupBrowseSnapshot,
   cloudbackupCancelRun,
   cloudbackupCompareSnapshots,
+  cloudbackupConnectSource,
   cloudbackupCreateJob,
   cloudbackupDeleteJob,
+  cloudbackupDisconnectSource,
   cloudbackupDownload,
   cloudbackupFileVersions,
   cloudbackupDownloadRunFiles,
+  cloudbackupFinishSource,
+  cloudbackupGdriveList,
   cloudbackupGetJob,
   cloudbackupGetRunEvents,
   cloudbackupGetSettings,
@@ -63,6 +72,7 @@ export const endpoints: readonly Endpoint[] = [
   cloudbackupListRunFiles,
   cloudbackupListRuns,
   cloudbackupListSnapshots,
+  cloudbackupListSources,
   cloudbackupPinPoint,
   cloudbackupPreviewRetention,
   cloudbackupProgress,

@@ -4,6 +4,7 @@ import * as m0002 from './0002_restore_points.ts';
 import * as m0003 from './0003_clients_and_notices.ts';
 import * as m0004 from './0004_agents_and_drives.ts';
 import * as m0005 from './0005_retention_and_proofs.ts';
+import * as m0007 from './0007_oauth_states.ts';
 
 interface Step {
   readonly name: string;
@@ -18,6 +19,7 @@ export const steps: readonly Step[] = [
   { name: '0003_clients_and_notices', ...m0003 },
   { name: '0004_agents_and_drives', ...m0004 },
   { name: '0005_retention_and_proofs', ...m0005 },
+  { name: '0007_oauth_states', ...m0007 },
 ];
 
 /** All tables that these steps make. A table of one of these names that they did not make is somebody else's. */
@@ -41,6 +43,7 @@ export const tables: readonly string[] = [
   's3_cloudbackup_repo_locks',
   's3_cloudbackup_settings',
   's3_cloudbackup_sources',
+  's3_cloudbackup_oauth_states',
   's3_cloudbackup_outbox',
   's3_cloudbackup_audit',
   's3_agent_enrollment_tokens',

@@ -19,6 +19,7 @@ import { databaseMistakes, invalidOptions, parseOptions, type PortalOptionsInput
 import { createEgressGuard, type Resolver } from './security/egress.ts';
 import { loadSecrets, type Secrets } from './security/envelope.ts';
 import { readHealth, type Services } from './services.ts';
+import { cloudHttp } from './sources/oauth/https.ts';
 import { openS3Store } from './storage/s3.ts';
 
 export type { Database, DatabaseSettings } from './database/connect.ts';
@@ -113,6 +114,7 @@ export async function createCloudBackup(given: CloudBackupOptions): Promise<Clou
       timezone: options.timezone,
       library: new PointLibrary(options.browseCacheBytes),
       downloads: new DownloadSlots(options.downloadsAtOnce),
+      cloud: { http: cloudHttp(env), env, publicUrl: options.publicUrl ?? null },
       openStore,
       newId: v7,
       clock: clock ?? Date.now,

@@ -32,6 +32,16 @@ export const optionFields = {
     description:
       'What a proxy takes off the front of the path before the portal sees it. Links begin with it, then with the path under which the router is mounted. Leave it empty when no proxy changes paths.',
   },
+  publicUrl: {
+    env: 'CLOUD_BACKUP_PORTAL_PUBLIC_URL',
+    schema: z
+      .url({ protocol: /^https?$/, error: 'must be an address such as https://portal.example.com/backup' })
+      .refine((text) => !/[?#]/.test(text), { error: 'must be an address without "?" and "#"' })
+      .transform((text) => text.replace(/\/+$/, ''))
+      .optional(),
+    description:
+      'Where browsers reach the pages: origin, base path and mount path. Needed to connect Google Drive and Dropbox, which send browsers back to `<publicUrl>/oauth/google/callback` and `<publicUrl>/oauth/dropbox/callback`: register these two addresses there.',
+  },
   trustProxy: {
     env: 'CLOUD_BACKUP_PORTAL_TRUST_PROXY',
     schema: z.union([z.literal(false), z.literal('false').transform(() => false as const), count(0, 10)]).optional(),

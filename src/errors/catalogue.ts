@@ -378,6 +378,7 @@ const entries = {
     action: 'Re-authorize the connection on the page of sources; then start the run again.',
   },
   ERR_SOURCE_TOKEN: {
+    status: 422,
     what: 'The service stopped accepting an access that it had granted for longer.',
     data: UNTOUCHED,
     action:
@@ -402,6 +403,7 @@ const entries = {
     action: 'Give the account the right to list and read the path, and to write it where a restore goes there.',
   },
   ERR_RATE_LIMIT: {
+    status: 429,
     what: 'The server asks us to slow down.',
     data: UNTOUCHED,
     action: 'The run is tried again later.',
@@ -476,6 +478,17 @@ const entries = {
     what: 'A manifest or chunk in the bucket cannot be read or was altered.',
     data: 'The files themselves are not touched; the restore point is not used until this is solved.',
     action: 'Tell the support team. Another restore point can be restored meanwhile.',
+  },
+  ERR_ARCHIVE_DAMAGED: {
+    status: 502,
+    what: 'An archive in the bucket cannot be read where a file should lie: it was altered or cut off.',
+    data: 'Other files of the restore point may lie in other parts of the archive and be whole. Other restore points are not affected.',
+    action: 'Restore the file from another restore point, and run a backup now. Tell the support team.',
+  },
+  ERR_SIZE_UNKNOWN: {
+    what: 'The source does not say how large the file is, and it is too large to be held in memory meanwhile.',
+    data: UNTOUCHED,
+    action: 'Back up this source in the mode that keeps single files, or make the file smaller.',
   },
   ERR_COMMIT_READBACK: {
     what: 'The manifest that was read back differs from the one that was written.',

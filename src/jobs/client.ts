@@ -6,6 +6,9 @@ import type { Overwrite } from '../protocol/run-options.ts';
 import type { DrillView, RunFileTotals, RunFileView } from '../protocol/proofs.ts';
 import type { EventView, PointView, ProgressView, RunView, ValidationStatusField } from '../protocol/run.ts';
 import type { DeletedJobView, JudgedPointView, RetentionPreview } from '../protocol/retention.ts';
+import type { ConnectionSummary, DriveItem, ProviderSummary } from '../protocol/sources.ts';
+import type { DriveQuery } from '../sources/oauth/drive-folders.ts';
+import type { ProviderName } from '../sources/oauth/providers.ts';
 import type { RetentionInput } from './retention-change.ts';
 import type { ConnectionRequest, JobChanges, NewJob } from '../protocol/job-input.ts';
 
@@ -24,6 +27,7 @@ export interface ClientServices {
   readonly buckets: { list(): Promise<BucketView[]> };
   readonly settings: SettingsService;
   readonly connections: ConnectionService;
+  readonly sources: ConnectedSources;
   /** `suspended`: nothing runs, and everything can be looked at and restored. */
   serviceState(): Promise<ServiceState>;
   /** IANA zone for times and strips: the client's default, else the host's. */
@@ -222,4 +226,26 @@ export interface ConnectionService {
    * @throws BackupError `NO_WORKER`, `COMMAND_TIMEOUT`, `JOB_NOT_FOUND`, and what `jobs.create` throws about a source
    */
   test(request: ConnectionRequest): Promise<ConnectionView>;
+}
+
+/** Accounts at Google and Dropbox that the client has connected. */
+export interface ConnectedSources {
+  /** `providers`: those that could be connected, and whether the operator has set them up. */
+  list(query?: {
+    provider?: string | undefined;
+  }): Promise<{ sources: ConnectionSummary[]; providers: ProviderSummary[] }>;
+  /**
+   * Where the browser goes to give the authorization: for a new connection, or again for `sourceId`.
+   * @throws BackupError `SOURCE_NOT_FOUND`, `OAUTH_NO_ADDRESS`, `ERR_GDRIVE_NO_CLIENT_CREDENTIALS`, `ERR_DROPBOX_NO_CLIENT_CREDENTIALS`
+   */
+  begin(request: { provider: ProviderName | undefined; sourceId: string | undefined }): Promise<{ url: string }>;
+  /**
+   * Takes what the browser brought back. `code` null: the person declined.
+   * @throws BackupError `OAUTH_STATE_INVALID`, `OAUTH_REFUSED`, `OAUTH_SCOPE_MISSING`, `OAUTH_NO_REFRESH_TOKEN`, `OAUTH_OTHER_ACCOUNT`, `ERR_NETWORK`
+   */
+  finish(request: { state: string; code: string | null }): Promise<{ sourceId: string; isNew: boolean }>;
+  /** Forgets the authorization, and takes it back at the service where that answers. @throws BackupError `SOURCE_NOT_FOUND` */
+  disconnect(sourceId: string): Promise<{ withdrawn: boolean }>;
+  /** Shared drives, or what lies in a folder. @throws BackupError `SOURCE_NOT_FOUND`, `SOURCE_NOT_CONNECTED`, `PATH_NOT_FOUND`, `ERR_RATE_LIMIT` … */
+  driveItems(sourceId: string, query: DriveQuery): Promise<{ items: DriveItem[]; nextPageToken: string | null }>;
 }

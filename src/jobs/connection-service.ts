@@ -24,7 +24,7 @@ const LOOK_EVERY_MS = 150;
 export function connectionService(parts: ServiceParts, clientId: number): ConnectionService {
   const commands = new ClientCommands(parts.database, clientId);
   const jobs = new ClientJobs(parts.database, clientId);
-  const sources = sourceService(parts);
+  const sources = sourceService(parts, clientId);
 
   /** Looks until there is an answer. The payload is forgotten when nobody waits any more. */
   async function ask(payload: TestConnectionPayload): Promise<CommandAnswer> {

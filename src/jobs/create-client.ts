@@ -5,6 +5,7 @@ import type { ClientServices } from './client.ts';
 import { connectionService } from './connection-service.ts';
 import { JobsOfClient } from './job-service.ts';
 import { timezoneOf, type ServiceParts } from './parts.ts';
+import { SourceConnections } from './source-connections.ts';
 import { proofService } from './proof-service.ts';
 import { runService } from './run-service.ts';
 import { retentionService } from './retention-service.ts';
@@ -24,6 +25,7 @@ export function clientServices(parts: ServiceParts, clientId: number): ClientSer
     retention: retentionService(parts, clientId),
     settings: settingsService(parts, clientId),
     connections: connectionService(parts, clientId),
+    sources: new SourceConnections(parts, clientId),
     browse: browseService(parts, clientId),
     serviceState: () => parts.host.serviceState(clientId),
     proofs: proofService(parts, clientId),

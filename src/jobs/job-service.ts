@@ -39,7 +39,7 @@ export class JobsOfClient implements JobService {
     this.#jobs = new ClientJobs(parts.database, clientId);
     this.#runs = new ClientRuns(parts.database, clientId);
     this.#prefixes = new ClientPrefixes(parts.database, clientId);
-    this.#sources = sourceService(parts);
+    this.#sources = sourceService(parts, clientId);
   }
 
   async list({ cursor, limit = PAGE }: Parameters<JobService['list']>[0] = {}): ReturnType<JobService['list']> {

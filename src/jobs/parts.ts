@@ -6,6 +6,7 @@ import type { DownloadSlots } from '../browse/download-slots.ts';
 import type { PointLibrary } from '../browse/library.ts';
 import type { EgressGuard } from '../security/egress.ts';
 import type { Secrets } from '../security/envelope.ts';
+import type { CloudHttp } from '../sources/oauth/https.ts';
 import type { BucketAccess, ObjectStore } from '../storage/port.ts';
 
 /** What the services of a client are made of. */
@@ -21,6 +22,13 @@ export interface ServiceParts {
   readonly downloads: DownloadSlots;
   /** Opens a client's bucket for reading. `patient`: nobody sits before a page and waits. */
   openStore(access: BucketAccess, options: { patient: boolean }): ObjectStore;
+  /** How Google and Dropbox are reached, and how browsers come back from them. */
+  readonly cloud: {
+    readonly http: CloudHttp;
+    readonly env: Readonly<Record<string, string | undefined>>;
+    /** Where browsers reach the pages, without slash at its end; null: not told. */
+    readonly publicUrl: string | null;
+  };
   /** UUIDv7. */
   newId(): string;
   /** Epoch milliseconds. */

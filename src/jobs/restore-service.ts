@@ -28,7 +28,7 @@ export function restoreService(parts: ServiceParts, clientId: number): RunServic
   const jobs = new ClientJobs(database, clientId);
   const points = new ClientPoints(database, clientId);
   const prefixes = new ClientPrefixes(database, clientId);
-  const sources = sourceService(parts);
+  const sources = sourceService(parts, clientId);
 
   async function pointOf(from: RestoreRequest['from']): Promise<ClientPoint> {
     if ('pointId' in from) return await points.get(from.pointId);

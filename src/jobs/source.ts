@@ -1,5 +1,6 @@
 import type { JobValues, StoredJob } from '../database/job-rows.ts';
 import type { Place } from '../database/prefixes.ts';
+import { ClientSources } from '../database/sources.ts';
 import { BackupError, isBackupError } from '../errors/backup-error.ts';
 import { invalidFields } from '../errors/invalid-fields.ts';
 import type { ConnectionRequest } from '../protocol/job-input.ts';
@@ -7,6 +8,7 @@ import type { SourceView } from '../protocol/job.ts';
 import { parseEndpoint } from '../security/egress.ts';
 import { fingerprintOf } from '../sources/host-key.ts';
 import {
+  connectionOf,
   hostsOf,
   isDestination,
   parseSource,
@@ -22,6 +24,8 @@ import type { ServiceParts } from './parts.ts';
 export interface CheckedSource extends Source {
   /** Undefined: stays as it is. */
   readonly displayName: string | undefined;
+  /** Row of the connected account by which it is reached; null: none is needed. */
+  readonly connectionId: number | null;
   /** It lies on another server than what the job had before. */
   readonly otherServer: boolean;
 }
@@ -42,14 +46,16 @@ export interface SourceService {
   columns(
     source: CheckedSource,
     jobUuid: string,
-  ): Required<Pick<JobValues, 'source_type' | 'source_path'>> &
+  ): Required<Pick<JobValues, 'source_type' | 'source_path' | 'source_connection_id'>> &
     Pick<JobValues, 'source_display_name'> & { source_config_enc: string };
   /** For pages: never throws, what cannot be read is left out. */
   view(job: StoredJob): SourceView;
 }
 
 /** The sources of jobs: checked by the registry of types, guarded against internal addresses, sealed for their row. */
-export function sourceService(parts: ServiceParts): SourceService {
+export function sourceService(parts: ServiceParts, clientId: number): SourceService {
+  const connections = new ClientSources(parts.database, clientId);
+
   function stored(job: StoredJob): Source {
     let configJson: string;
     try {
@@ -74,18 +80,39 @@ export function sourceService(parts: ServiceParts): SourceService {
     for (const { host, port } of hostsOf(source)) await parts.egress.check(host, port);
   }
 
+  /** The connection is the client's own, of the right service and not given up. @throws BackupError `SOURCE_NOT_FOUND`, `SOURCE_NOT_CONNECTED` */
+  async function connected(source: Source): Promise<{ source: Source; connectionId: number | null }> {
+    const wanted = connectionOf(source);
+    if (wanted === null) return { source, connectionId: null };
+    const { id, provider, status, accountEmail } = await connections.get(wanted.uuid);
+    if (provider !== wanted.provider) throw new BackupError('SOURCE_NOT_FOUND');
+    if (status === 'revoked') throw new BackupError('SOURCE_NOT_CONNECTED');
+    return {
+      source: { ...source, config: { ...source.config, account: accountEmail ?? undefined } },
+      connectionId: id,
+    };
+  }
+
   async function checked(given: Given, type: string, before: Source | null, path: string): Promise<CheckedSource> {
-    const config = given.source_config ?? (before === null ? {} : publicConfig(before).config);
-    const source = parseSource({ type, config, path }, before);
+    const stays = before !== null && before.type === type ? publicConfig(before).config : {};
+    const named = given.source_connection_id ? { connection: given.source_connection_id } : {};
+    const config = { ...(given.source_config ?? stays), ...named };
+    const { source, connectionId } = await connected(parseSource({ type, config, path }, before));
     const otherServer = before !== null && serversOf(source) !== serversOf(before);
     if (otherServer) refuseKeptSecrets(source, config);
     await guarded(source);
-    return { ...source, displayName: given.source_display_name, otherServer };
+    return { ...source, connectionId, displayName: given.source_display_name, otherServer };
   }
 
   async function checkChanges(given: Given, job: StoredJob): Promise<CheckedSource | null> {
     const path = pathOf(given, given.source_type ?? job.source_type);
-    const touched = [given.source_type, given.source_config, given.source_display_name, path];
+    const touched = [
+      given.source_type,
+      given.source_config,
+      given.source_connection_id ?? undefined,
+      given.source_display_name,
+      path,
+    ];
     if (touched.every((value) => value === undefined)) return null;
     const before = storedOrNull(job);
     if (before === null && given.source_config === undefined) throw new BackupError('ERR_DECRYPT_SOURCE_CONFIG');
@@ -104,9 +131,9 @@ export function sourceService(parts: ServiceParts): SourceService {
     async checkWith(given, job) {
       const changed = await checkChanges(given, job);
       if (changed !== null) return changed;
-      const source = stored(job);
+      const { source, connectionId } = await connected(stored(job));
       await guarded(source);
-      return { ...source, displayName: undefined, otherServer: false };
+      return { ...source, connectionId, displayName: undefined, otherServer: false };
     },
 
     async refuseDestination(source, { bucketName, prefix }) {
@@ -123,6 +150,7 @@ export function sourceService(parts: ServiceParts): SourceService {
     columns: (source, jobUuid) => ({
       source_type: source.type,
       source_path: source.path,
+      source_connection_id: source.connectionId,
       source_config_enc: parts.secrets.seal('job.source-config', jobUuid, JSON.stringify(source.config)),
       ...(source.displayName === undefined ? {} : { source_display_name: source.displayName }),
     }),
@@ -178,6 +206,10 @@ function pathOf(given: Given, type: string): string | undefined {
       return given.aws_path;
     case 'sftp':
       return given.sftp_path;
+    case 'google_drive':
+      return given.gdrive_path;
+    case 'dropbox':
+      return given.dropbox_path;
     default:
       return undefined;
   }

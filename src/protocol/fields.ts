@@ -16,6 +16,7 @@ export const RunId = uuid;
 export const PointId = uuid;
 export const CommandId = uuid;
 export const AgentId = uuid;
+export const SourceId = uuid;
 
 /** Numbers of rows that the host owns (clients, buckets). */
 export const HostRowId = number({ min: 1, max: Number.MAX_SAFE_INTEGER });

@@ -10,6 +10,7 @@ import {
   json,
   line,
   number,
+  SourceId,
 } from './fields.ts';
 
 /** A path or prefix: taken as it is (blanks at its ends are part of a name), but never with control characters. */
@@ -30,11 +31,15 @@ const source = {
   source_type: line({ min: 1, max: 32 }),
   source_display_name: line({ max: 191 }).optional(),
   source_config: SourceConfig,
+  /** Google Drive and Dropbox: the connected account. */
+  source_connection_id: clearable(SourceId).optional(),
   source_path: Path(1024).optional(),
   /** Older forms have one path field per type. */
   s3_path: Path(1024).optional(),
   aws_path: Path(1024).optional(),
   sftp_path: Path(1024).optional(),
+  gdrive_path: Path(1024).optional(),
+  dropbox_path: Path(1024).optional(),
 };
 
 /**
@@ -89,7 +94,6 @@ export const unavailableFields = [
   'compression',
   'policy_json',
   'parallelism',
-  'source_connection_id',
   'source_paths',
   'local_include_glob',
   'local_exclude_glob',

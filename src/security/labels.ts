@@ -28,6 +28,12 @@ export const secretColumns = {
     uuidColumn: 'uuid',
     legacy: 'token',
   },
+  'oauth-state.verifier': {
+    table: 's3_cloudbackup_oauth_states',
+    column: 'verifier_enc',
+    uuidColumn: 'uuid',
+    legacy: null,
+  },
   'backup-key.value': { table: 's3_cloudbackup_keys', column: 'value_enc', uuidColumn: 'uuid', legacy: null },
   'repository-key.secret': {
     table: 's3_cloudbackup_repository_keys',

@@ -2,8 +2,14 @@ import type { z } from 'zod';
 import { BackupError } from '../errors/backup-error.ts';
 import { invalidFields } from '../errors/invalid-fields.ts';
 import { aws, s3Compatible } from './s3.ts';
+import { dropbox } from './dropbox.ts';
+import { googleDrive } from './google-drive.ts';
+import type { ProviderName } from './oauth/providers.ts';
+import { nas } from './nas.ts';
 import { sftp } from './sftp.ts';
+import { smb } from './smb.ts';
 import type { ObjectLocation, RemoteDefinition, Source, SourceType, SourceTypeName } from './source-type.ts';
+import { webdav } from './webdav.ts';
 
 export { atAddress } from './sftp.ts';
 export type {
@@ -18,10 +24,19 @@ export type {
 } from './source-type.ts';
 
 /** The one list of source types. */
-const types = { s3_compatible: s3Compatible, aws, sftp } as unknown as Readonly<Record<SourceTypeName, SourceType>>;
+const types = {
+  s3_compatible: s3Compatible,
+  aws,
+  sftp,
+  smb,
+  nas,
+  webdav,
+  google_drive: googleDrive,
+  dropbox,
+} as unknown as Readonly<Record<SourceTypeName, SourceType>>;
 
 /** Types that jobs will know; until then they are refused, never stored and ignored. */
-const announced = ['google_drive', 'dropbox', 'smb', 'nas', 'webdav', 'local_agent'];
+const announced = ['local_agent'];
 
 export const sourceTypes: readonly { readonly name: SourceTypeName; readonly label: string }[] = Object.values(
   types,
@@ -120,4 +135,9 @@ export function isDestination(source: Source, destination: ObjectLocation): bool
   if (location === null || location.server !== destination.server || location.bucket !== destination.bucket)
     return false;
   return location.prefix.startsWith(destination.prefix) || destination.prefix.startsWith(location.prefix);
+}
+
+/** The connected account by which a source is reached; null: by its own settings. */
+export function connectionOf(source: Source): { readonly provider: ProviderName; readonly uuid: string } | null {
+  return types[source.type].connection?.(source.config) ?? null;
 }

@@ -3,6 +3,7 @@ import type { SkipReason } from '../engines/port.ts';
 import type { Side } from '../engines/rclone/error-classes.ts';
 import type { LogLine } from '../engines/rclone/log.ts';
 import type { BucketAccess } from '../storage/port.ts';
+import type { ProviderName } from './oauth/providers.ts';
 import type { UsableKey } from './private-key.ts';
 
 /** A source as a job holds it: type, parsed settings (with secrets), path inside of it. */
@@ -115,6 +116,8 @@ export interface SourceType<Config extends z.ZodType<Record<string, unknown>> = 
   summary(config: z.output<Config>, path: string): string;
   /** Servers that a run connects to; checked by the egress guard before each connection. */
   hosts(config: z.output<Config>): readonly { readonly host: string; readonly port: number }[];
+  /** The connected account by which it is reached; absent: by what stands in the settings. */
+  connection?(config: z.output<Config>): { readonly provider: ProviderName; readonly uuid: string };
   remote(config: z.output<Config>, path: string): RemoteDefinition;
   location(config: z.output<Config>, path: string): ObjectLocation | null;
 }

@@ -35,7 +35,7 @@ async function carryOut(
     const payload = TestConnectionPayload.parse(
       JSON.parse(services.secrets.open('command.payload', command.uuid, command.payloadEnc ?? '')),
     );
-    return { ok: true, result: await testConnection(services, payload) };
+    return { ok: true, result: await testConnection(services, command.clientId, payload) };
   } catch (error) {
     services.log.error('a command failed', { command: command.uuid, type: command.type, error: describeError(error) });
     return { ok: false, result: { ok: false, code: isBackupError(error) ? error.code : 'ERR_INTERNAL' } };
@@ -46,7 +46,11 @@ async function carryOut(
 const TEST_MS = 8_000;
 
 /** Connects to a source and lists some names; writes nothing anywhere. Whatever is wrong with the source is a result, not an error. */
-async function testConnection(services: WorkerServices, payload: TestConnectionPayload): Promise<TestConnectionResult> {
+async function testConnection(
+  services: WorkerServices,
+  clientId: number,
+  payload: TestConnectionPayload,
+): Promise<TestConnectionResult> {
   const result = {
     ok: false,
     code: null as string | null,
@@ -60,7 +64,7 @@ async function testConnection(services: WorkerServices, payload: TestConnectionP
   try {
     const source = parseSource({ type: payload.source_type, config: payload.source_config, path: payload.source_path });
     const addresses = await checkHosts(services.egress, source);
-    const definition = await reachable(services.egress, source, addresses, {
+    const definition = await reachable(services, clientId, source, addresses, {
       atEnd: (work) => endings.push(work),
     });
     if (definition.backend === 'sftp') {

@@ -6,7 +6,6 @@ import {
   hostsOf,
   isDestination,
   readSource,
-  remoteOf,
   type RemoteDefinition,
   type Source,
 } from '../sources/registry.ts';
@@ -14,6 +13,7 @@ import { hostKeyChanged } from '../sources/ssh-errors.ts';
 import { startEgressProxy } from '../security/egress-proxy.ts';
 import { parseEndpoint, type EgressGuard } from '../security/egress.ts';
 import type { BucketAccess } from '../storage/port.ts';
+import { withConnection, type ConnectionServices } from './connected-source.ts';
 import type { WorkerServices } from './services.ts';
 
 export interface OpenedSource {
@@ -44,7 +44,7 @@ export async function openSource(
   const source = readSource({ type: job.sourceType, configJson: decrypted(services, job), path: job.sourcePath });
   refuseDestination(source, job, destination);
   const addresses = await checkHosts(services.egress, source);
-  const definition = await reachable(services.egress, source, addresses, use);
+  const definition = await reachable(services, job.clientId, source, addresses, use);
   if (definition.backend !== 'sftp') return { source, definition, hostKey: null, pinnedNow: false };
   const shown = await showHostKey(source, addresses, use.signal, job.sourceHostKey);
   if (job.sourceHostKey === null) {
@@ -85,15 +85,16 @@ export async function checkHosts(egress: EgressGuard, source: Source): Promise<M
 
 /**
  * What the transfer program is told of a source, such that it reaches nothing but what was checked: by the address instead of the name,
- * or by a proxy of ours that lives as long as its use.
+ * or by a proxy of ours that lives as long as its use; and such that it can read by the client's connected account, where it has one.
  */
 export async function reachable(
-  guard: EgressGuard,
+  services: ConnectionServices & { readonly egress: EgressGuard },
+  clientId: number,
   source: Source,
   addresses: ReadonlyMap<string, string | undefined>,
   { atEnd }: Pick<SourceUse, 'atEnd'>,
 ): Promise<RemoteDefinition> {
-  const definition = remoteOf(source);
+  const definition = await withConnection(services, clientId, source, { atEnd });
   const [server] = hostsOf(source);
   if (server === undefined) return definition;
   const address = addresses.get(`${server.host}:${server.port}`);
@@ -101,7 +102,7 @@ export async function reachable(
   if (reach.by === 'name') return definition;
   if (reach.by === 'address') return atAddress(definition, address);
   const pinned = { ...server, address: address ?? server.host };
-  const proxy = await startEgressProxy({ guard, ...(reach.onlyServer ? { server: pinned } : {}) });
+  const proxy = await startEgressProxy({ guard: services.egress, ...(reach.onlyServer ? { server: pinned } : {}) });
   atEnd(async () => await proxy.close());
   return { ...definition, options: { ...definition.options, [reach.option]: proxy.url } };
 }

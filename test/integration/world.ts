@@ -20,6 +20,7 @@ import { createEgressGuard } from '../../src/security/egress.ts';
 import { Secrets } from '../../src/security/envelope.ts';
 import { sealLegacy } from '../../src/security/legacy.ts';
 import type { BucketAccess } from '../../src/storage/port.ts';
+import { cloudHttp } from '../../src/sources/oauth/https.ts';
 import { openS3Store } from '../../src/storage/s3.ts';
 import { openTestDatabase, type TestDatabase } from '../database/open.ts';
 import { startRcloneS3 } from '../servers/rclone-serve.ts';
@@ -102,6 +103,7 @@ export async function startWorld(
     timezone: 'UTC',
     library: new PointLibrary(16 * 1024 * 1024),
     downloads: new DownloadSlots(3),
+    cloud: { http: cloudHttp(), env: process.env, publicUrl: null },
     openStore: (access: BucketAccess) => openS3Store(access),
     newId: () => v7(),
     clock: Date.now,

@@ -22,6 +22,10 @@ export type FailureClass =
   | 'host_key'
   | 'key'
   | 'auth'
+  /** An access token is refused that should still be good. */
+  | 'token'
+  /** The service gives this one file to nobody. */
+  | 'withheld'
   | 'permission'
   | 'host_refused'
   | 'host_unknown'
@@ -86,6 +90,8 @@ const usual: Readonly<Record<FailureClass, ErrorCode>> = {
   host_key: 'ERR_SFTP_HOST_KEY_CHANGED',
   key: 'ERR_SOURCE_CONFIG',
   auth: 'ERR_SOURCE_AUTH',
+  token: 'ERR_SOURCE_TOKEN',
+  withheld: 'ERR_FILE_WITHHELD',
   permission: 'ERR_PERMISSION',
   host_refused: 'HOST_NOT_ALLOWED',
   host_unknown: 'ERR_HOST_UNKNOWN',
@@ -127,6 +133,7 @@ const WHOLE: ReadonlySet<FailureClass> = new Set([
   'host_key',
   'key',
   'auth',
+  'token',
   'host_refused',
   'host_unknown',
   'refused',

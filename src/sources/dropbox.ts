@@ -1,0 +1,59 @@
+import { z } from 'zod';
+import { pathOfRcloneName } from '../layout/encoding.ts';
+import type { Side } from '../engines/rclone/error-classes.ts';
+import type { LogLine } from '../engines/rclone/log.ts';
+import { connectionField } from './connection-field.ts';
+import { plainPath } from './fields.ts';
+import type { ListingNotice, RemoteDefinition, SourceType } from './source-type.ts';
+
+const DropboxConfig = z.strictObject({ ...connectionField });
+
+/** rclone's words about Dropbox; the tags are those of its API. */
+const side: Side = {
+  kind: 'source',
+  words: [
+    [/invalid_grant|token expired and there's no refresh token/, 'auth'],
+    [/invalid_client|unauthorized_client/, 'key'],
+    [/couldn't fetch token/, 'network'],
+    [/expired_access_token|invalid_access_token/, 'token'],
+    [/missing_scope|user_suspended|no_permission/, 'auth'],
+    [/restricted_content|unsupported_file/, 'withheld'],
+    [/too_many_requests|too_many_write_operations/, 'rate_limit'],
+    [/insufficient_space|insufficient_quota/, 'quota'],
+    [/path\/not_found|path_lookup\/not_found|not_found\//, 'not_found'],
+    [/internal_error|HTTP code 5\d\d|unexpected status code: 5\d\d/, 'network'],
+  ],
+  codes: { auth: 'ERR_DROPBOX_REFRESH_PRECHECK', key: 'ERR_DROPBOX_NO_CLIENT_CREDENTIALS' },
+};
+
+/** What rclone leaves out of a listing, and says so only in its log. */
+function notice({ message, object }: LogLine): ListingNotice | null {
+  if (object === null || !/unexportable|No export formats|[Ii]gnoring not downloadable/.test(message)) return null;
+  return { type: 'skipped', path: pathOfRcloneName(Buffer.from(object)), reason: 'unexportable' };
+}
+
+/** A Dropbox that the client has connected, read only. */
+export const dropbox: SourceType<typeof DropboxConfig> = {
+  name: 'dropbox',
+  label: 'Dropbox',
+  config: DropboxConfig,
+  secrets: [],
+  path: (given) => plainPath(given, { absolute: false }),
+  summary: (config, path) => `${config.account ?? 'account'}: Dropbox${path === '' ? '' : `/${path}`}`,
+  // Dropbox's own hosts: no customer chooses them.
+  hosts: () => [],
+  connection: ({ connection }) => ({ provider: 'dropbox', uuid: connection }),
+  remote: (_config, path): RemoteDefinition => ({
+    backend: 'dropbox',
+    options: {},
+    obscured: [],
+    root: path,
+    // Its checksum is one of its own, which no storage knows.
+    origin: { kind: 'remote', md5: false, listFlags: ['--checkers', '16'], notice },
+    side,
+    // Dropbox slows down whoever asks for much at once.
+    pace: { transfers: 8, flags: () => ['--checkers', '8'] },
+    reach: { by: 'name' },
+  }),
+  location: () => null,
+};
