@@ -28,6 +28,19 @@ async function send(address, fields) {
   }
 }
 
+/** As `send`, for what only reads. */
+async function ask(address, fields) {
+  try {
+    const response = await fetch(`${address}?${fields}`, {
+      headers: { Accept: 'application/json' },
+      credentials: 'same-origin',
+    });
+    return await response.json();
+  } catch {
+    return { status: 'fail', code: 'NETWORK', message: 'The portal could not be reached. Try again.' };
+  }
+}
+
 /** Puts a message at the top of the page and reads it out. */
 function tell(text, kind = 'failed') {
   const place = document.getElementById('notices');
@@ -44,7 +57,7 @@ function filled(address, answer) {
 }
 
 /** For the other scripts of a page. Modules do not import each other: each one's address names its own content. */
-window.e3 = { send, tell, showProblems };
+window.e3 = { send, ask, tell, showProblems };
 
 document.addEventListener('submit', async (event) => {
   const form = event.target;

@@ -1,26 +1,16 @@
 /**
- * Chooses a folder of a source: a worker lists it, one level at a time. What is asked for and what comes back are paths as the field
- * of the form holds them; '' is where the source begins.
+ * Chooses a folder of a source, one level at a time.
  */
-const dialog = () => document.getElementById('folder-picker');
 const copyOf = (name) => document.getElementById(name).content.cloneNode(true);
 
-/** `/var/www` → `['', '/var', '/var/www']`; `photos/2024` → `['', 'photos', 'photos/2024']` */
-function stepsTo(path) {
-  const steps = [''];
-  for (let end = path.indexOf('/', 1); end > 0; end = path.indexOf('/', end + 1)) steps.push(path.slice(0, end));
-  if (path !== '' && path !== '/') steps.push(path);
-  return steps;
-}
-
-function showSteps(box, path, open) {
-  const buttons = stepsTo(path).flatMap((step, index, all) => {
+function showSteps(box, steps, open) {
+  const buttons = steps.flatMap(({ name }, index) => {
     const button = document.createElement('button');
     button.type = 'button';
     button.className = 'picker-step';
-    button.textContent = step === '' ? 'Start' : step.slice(step.lastIndexOf('/') + 1);
-    if (index === all.length - 1) button.setAttribute('aria-current', 'true');
-    else button.addEventListener('click', () => open(step));
+    button.textContent = name;
+    if (index === steps.length - 1) button.setAttribute('aria-current', 'true');
+    else button.addEventListener('click', () => open(steps.slice(0, index + 1)));
     const slash = document.createElement('span');
     slash.setAttribute('aria-hidden', 'true');
     slash.textContent = '/';
@@ -34,7 +24,7 @@ function folderList(folders, open) {
   for (const folder of folders) {
     const item = copyOf('picker-folder');
     item.querySelector('[data-name]').textContent = folder.name;
-    item.querySelector('button').addEventListener('click', () => open(folder.path));
+    item.querySelector('button').addEventListener('click', () => open(folder));
     list.append(item);
   }
   return list;
@@ -54,36 +44,37 @@ function showAnswer(place, answer, open) {
 }
 
 /**
- * @param {string} start folder to begin with
- * @param {(path: string) => Promise<Record<string, any>>} ask answers `{ folders: [{ name, path }], truncated }`, or a problem
- * @returns {Promise<string | null>} the chosen folder; null: none was chosen
+ * @typedef {{ name: string, at: any }} Folder `at`: what `ask` knows it by
+ * @param {Folder[]} start the folder to begin with, after those that it lies in
+ * @param {(at: any) => Promise<Record<string, any>>} ask answers `{ folders: Folder[], truncated }`, or a problem
+ * @returns {Promise<any>} `at` of the chosen folder; undefined: none was chosen
  */
 function pickFolder(start, ask) {
-  const box = dialog();
+  const box = document.getElementById('folder-picker');
   const place = box.querySelector('.picker-list');
   let here = start;
   let asked = 0;
 
-  async function open(path) {
-    here = path;
+  async function open(steps) {
+    here = steps;
     asked += 1;
     const mine = asked;
-    showSteps(box, path, open);
+    showSteps(box, steps, open);
     place.replaceChildren(copyOf('picker-waits'));
     box.querySelector('[data-choose]').focus();
-    const answer = await ask(path);
+    const answer = await ask(steps.at(-1).at);
     // Somebody has gone on, or closed the dialog: this answer is for a folder that nobody looks at any more.
     if (mine !== asked || !box.open) return;
-    showAnswer(place, answer, open);
+    showAnswer(place, answer, (folder) => open([...steps, folder]));
     place.querySelector('button')?.focus();
   }
 
   return new Promise((resolve) => {
     const finished = new AbortController();
     const { signal } = finished;
-    let chosen = null;
+    let chosen;
     const choose = () => {
-      chosen = here;
+      chosen = here.at(-1).at;
       box.close();
     };
     box.querySelector('[data-choose]').addEventListener('click', choose, { signal });

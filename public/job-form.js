@@ -39,19 +39,15 @@ function jobForm() {
       const form = this.$root;
       clearProblems(form);
       this.testing = true;
-      const answer = await window.e3.send(form.dataset.test, askedFields(form));
+      const answer = await window.e3.send(form.dataset.test, source.askedFields(form));
       this.testing = false;
       showTest(form, answer);
     },
 
     async browse() {
       const form = this.$root;
-      const path = source.pathOf(form);
       clearProblems(form);
-      const chosen = await window.e3.pickFolder(path.value.trim(), (folder) => listFolders(form, folder));
-      path.focus();
-      if (chosen === null) return;
-      path.value = chosen;
+      await source.browse(form, (answer) => showProblems(form, answer));
       this.refresh();
     },
 
@@ -88,24 +84,6 @@ const valueOf = (form, name) => {
   return field === undefined || field === null ? '' : String(field.value).trim();
 };
 const checked = (form, name) => form.querySelector(`[name="${name}"]`)?.checked === true;
-
-/** The source as it stands in the form; `job_id` lets secrets that are stored stand in for blank ones. */
-function askedFields(form) {
-  const fields = source.fieldsOf(form);
-  const job = form.elements.job_id;
-  if (job) fields.set('job_id', job.value);
-  return fields;
-}
-
-async function listFolders(form, folder) {
-  const fields = askedFields(form);
-  fields.delete('source_path');
-  fields.set('path', folder);
-  const answer = await window.e3.send(form.dataset.browse, fields);
-  // Something of the form is missing or wrong: it is said there.
-  if (answer.fields && showProblems(form, answer)) document.getElementById('folder-picker').close();
-  return answer;
-}
 
 function allFields(form) {
   const fields = source.fieldsOf(form);

@@ -48,6 +48,18 @@ function placeFor(form, name) {
   return input?.closest('[data-field]') ?? null;
 }
 
+const smbLine = ({ value, folder }) =>
+  value('host') === ''
+    ? 'A share of Windows or Samba'
+    : `\\\\${value('host')}\\${value('share')}${folder.replaceAll('/', '\\')}`;
+
+const webdavLine = ({ value, folder }) =>
+  value('url') === ''
+    ? 'A WebDAV server'
+    : `WebDAV ${value('url')
+        .replace(/^https?:\/\//, '')
+        .replace(/\/+$/, '')}${folder}`;
+
 /** Lines such as `SFTP backup@files.example.com /var/www`, each by its type; `value` gives a field of it, `folder` the path after a slash. */
 const lines = {
   s3_compatible: ({ value, folder }) => {
@@ -64,6 +76,23 @@ const lines = {
     const port = value('port') === '22' || value('port') === '' ? '' : `:${value('port')}`;
     return `SFTP ${user}${value('host')}${port}${path === '' ? '' : ` ${path}`}`;
   },
+  smb: smbLine,
+  webdav: webdavLine,
+  nas: (source) => {
+    const { value, path } = source;
+    if (value('protocol') === 'smb') return smbLine(source);
+    if (value('protocol') === 'webdav') return webdavLine(source);
+    const scheme = value('encryption') === 'none' ? 'FTP' : 'FTPS';
+    return value('host') === ''
+      ? `A folder on a NAS, by ${scheme}`
+      : `${scheme} ${value('host')}${path === '' ? '' : ` ${path}`}`;
+  },
+  google_drive: ({ value, folder }) => {
+    const drive = value('team_drive') === '' ? 'My Drive' : 'a shared drive';
+    const root = value('root_folder_id') === '' ? '' : ', a chosen folder';
+    return `Google Drive: ${drive}${root}${folder}`;
+  },
+  dropbox: ({ folder }) => `Dropbox${folder}`,
 };
 
 function textOf(form) {
@@ -78,4 +107,71 @@ function textOf(form) {
   return lines[part.dataset.source]?.({ value, path, folder }) ?? '';
 }
 
-window.e3.jobSource = { fieldsOf, pathOf, placeFor, textOf };
+/** The source as it stands in the form; `job_id` lets secrets that are stored stand in for blank ones. */
+function askedFields(form) {
+  const fields = fieldsOf(form);
+  const job = form.elements.job_id;
+  if (job) fields.set('job_id', job.value);
+  return fields;
+}
+
+/** `/var/www` → Start, `/var`, `/var/www`; `photos/2024` → Start, `photos`, `photos/2024` */
+function stepsTo(path) {
+  const ends = [...path.matchAll(/\//g)].map(({ index }) => index).filter((index) => index > 0);
+  const steps = [...ends.map((end) => path.slice(0, end)), path].filter((step) => step !== '' && step !== '/');
+  return [
+    { name: 'Start', at: '' },
+    ...steps.map((step) => ({ name: step.slice(step.lastIndexOf('/') + 1), at: step })),
+  ];
+}
+
+/** A worker lists the folders. `path` is as the field of the form holds it, '' where the source begins. */
+async function browseByPath(form, told) {
+  const path = pathOf(form);
+  const chosen = await window.e3.pickFolder(stepsTo(path.value.trim()), async (at) => {
+    const fields = askedFields(form);
+    fields.delete('source_path');
+    fields.set('path', at);
+    const answer = await window.e3.send(form.dataset.folders, fields);
+    // Something of the form is missing or wrong: it is said there.
+    if (answer.fields && told(answer)) document.getElementById('folder-picker').close();
+    return { ...answer, folders: answer.folders?.map(({ name, path: folder }) => ({ name, at: folder })) };
+  });
+  if (chosen !== undefined) path.value = chosen;
+}
+
+const MY_DRIVE = { name: 'My Drive', at: { drive: '', folder: '' } };
+
+/** Google Drive: folders by their ids, which stay when somebody renames or moves them. */
+async function browseDrive(form) {
+  const [account, drive, folder] = ['connection', 'team_drive', 'root_folder_id'].map((setting) =>
+    partOf(form).querySelector(`[data-config="${setting}"]`),
+  );
+  const ask = async (at) => {
+    const fields = new URLSearchParams({ source_connection_id: account.value, pageSize: '200' });
+    fields.set('mode', at === null ? 'drives' : 'children');
+    if (at?.drive) fields.set('driveId', at.drive);
+    if (at?.folder) fields.set('parentId', at.folder);
+    const answer = await window.e3.ask(form.dataset.drive, fields);
+    const found = answer.items?.map(({ id, name }) =>
+      at === null ? { name, at: { drive: id, folder: '' } } : { name, at: { drive: at.drive, folder: id } },
+    );
+    const folders = at === null && found ? [MY_DRIVE, ...found] : found;
+    return { ...answer, folders, truncated: Boolean(answer.nextPageToken) };
+  };
+  const chosen = await window.e3.pickFolder([{ name: 'Google Drive', at: null }], ask);
+  if (chosen === undefined) return;
+  drive.value = chosen?.drive ?? '';
+  folder.value = chosen?.folder ?? '';
+  pathOf(form).value = '';
+}
+
+/** Lets a folder of the source be chosen and puts it into the form. @param told says beside the fields what is wrong with them */
+async function browse(form, told) {
+  const part = partOf(form);
+  if (part.dataset.source === 'google_drive') await browseDrive(form);
+  else await browseByPath(form, told);
+  part.querySelector('[data-browse]').focus();
+}
+
+window.e3.jobSource = { askedFields, browse, fieldsOf, placeFor, textOf };

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { ClientServices } from '../../jobs/client.ts';
 import { JobId } from '../../protocol/fields.ts';
 import type { JobView, SettingsView, SourceView } from '../../protocol/job.ts';
+import type { ConnectionSummary } from '../../protocol/sources.ts';
 import { parseSchedule, type Schedule } from '../../schedule/schedule.ts';
 import { nextSlots } from '../../schedule/slots.ts';
 import { isTimezone } from '../../schedule/zone.ts';
@@ -166,13 +167,17 @@ async function form(
   job: JobView | null,
   timezone: string,
 ): Promise<PageAnswer> {
-  const [buckets, settings] = await Promise.all([client.buckets.list(), client.settings.get()]);
+  const [buckets, settings, connected] = await Promise.all([
+    client.buckets.list(),
+    client.settings.get(),
+    client.sources.list(),
+  ]);
   const { schedule } = values;
   return view('pages/job_form.njk', {
     job: job === null ? null : { id: job.job_id, name: job.name, fixed: job.layout_fixed },
     buckets,
     sourceForms: filledForms({ ...values, type: values.sourceType }),
-    connections: { google_drive: [], dropbox: [] },
+    connections: Object.groupBy(connected.sources.map(shownConnection), ({ provider }) => provider),
     zones: Intl.supportedValuesOf('timeZone'),
     defaults: defaultMails(settings),
     /** The browser may put its own zone into the form. */
@@ -199,6 +204,22 @@ async function form(
     intervalDays: intervals.map(({ days }) => days),
     weekdays: ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'],
   });
+}
+
+/** One that was disconnected cannot be chosen any more; a job that has it says so when it runs. */
+function shownConnection(connection: ConnectionSummary): {
+  provider: string;
+  id: string;
+  name: string;
+  usable: boolean;
+} {
+  const { id, provider, display_name: name, account_email: email, status } = connection;
+  return {
+    provider,
+    id,
+    name: email === null || email === name ? name : `${name} (${email})`,
+    usable: status === 'active',
+  };
 }
 
 /** How often validations and restore tests are offered; another number that was set through the API stays. */

@@ -7,6 +7,7 @@ import { jobModel } from './job-model.ts';
 import { historyModel, retentionModel } from './retention.ts';
 import { proofsModel } from './proofs.ts';
 import { pointRow, runRow } from './rows.ts';
+import { storedText } from './words.ts';
 
 const params = z.object({ job_id: JobId });
 
@@ -85,6 +86,7 @@ function factsOf(job: JobCard, source: SourceView): object {
   return {
     fingerprint: source.host_key.pinned,
     schedule: job.schedule_summary,
+    stored: storedText(job),
     attempts: job.max_attempts,
     recipients: job.notify_override_email,
     mails: [

@@ -54,7 +54,21 @@ const sourceKinds: Readonly<Record<string, string>> = {
   s3_compatible: 'S3',
   aws: 'AWS S3',
   sftp: 'SFTP',
+  google_drive: 'Google Drive',
+  dropbox: 'Dropbox',
+  smb: 'SMB',
+  nas: 'NAS',
+  webdav: 'WebDAV',
 };
+
+/** How the backups of a job lie in the bucket. */
+export function storedText(job: { readonly backup_mode: string; readonly encryption_enabled: boolean }): string {
+  const how =
+    job.backup_mode === 'archive'
+      ? 'One compressed archive each run, which holds everything'
+      : 'File by file, only what is new or changed';
+  return job.encryption_enabled ? `${how}; encrypted` : how;
+}
 
 /** `bucket/prefix` as one line. */
 export function destinationText(bucket: string, prefix: string): string {
