@@ -12,6 +12,8 @@ export interface Arrival {
   /** `md5:<hex>` where the store tells it. */
   readonly hash: string | null;
   readonly claim: string;
+  /** In an archive: where it lies (see Entry). */
+  readonly place?: { readonly key: string; readonly offset: number; readonly length: number };
 }
 
 /** What lies in the folders of these claims of a run, by path. Objects under a name that no path has are left out. */

@@ -1,3 +1,4 @@
+import type { ArchiveSettings } from '../archive/settings.ts';
 import type { JobEncryption } from '../crypt/job-encryption.ts';
 import type { BackupEngine } from '../engines/port.ts';
 import type { BrakeSettings } from '../layout/brakes.ts';
@@ -12,6 +13,8 @@ export interface BackupContext {
     readonly uuid: string;
     /** Normalised (`normalisePrefix`): ends in a slash. */
     readonly prefix: string;
+    /** `archive`: one stream of all files instead of an object for each. Absent: `sync`. */
+    readonly mode?: 'sync' | 'archive';
     /** Name of the source type, for the manifest: `s3_compatible`, `aws`, `sftp` … */
     readonly sourceType: string;
     /** Retention is frozen since an earlier run and nobody has released it. */
@@ -33,6 +36,8 @@ export interface BackupContext {
   readonly keys: MacKeys;
   /** Null or absent: the job is not encrypted. */
   readonly encryption?: JobEncryption | null;
+  /** Sizes of archives where they are not the usual ones. */
+  readonly archive?: Partial<ArchiveSettings>;
   /** A private, empty folder; the caller removes it when the run is over. */
   readonly workFolder: string;
   /** Epoch milliseconds. */

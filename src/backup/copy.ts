@@ -46,6 +46,8 @@ export async function copyFiles(job: CopyJob, earlierClaims: readonly string[]):
 }
 
 export function keyTooLong(context: BackupContext, path: string): boolean {
+  // In an archive, paths are no keys.
+  if (context.job.mode === 'archive') return false;
   return isKeyTooLong(context.job.prefix, keyInClaim(context, path));
 }
 

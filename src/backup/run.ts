@@ -5,7 +5,10 @@ import { okKey } from '../layout/keys.ts';
 import { listArrivals, type Arrival } from './arrivals.ts';
 import { claimPrefix, type ClaimedPrefix } from './claim-prefix.ts';
 import { DEFAULT_DATABASE_RETRY_MS, DEFAULT_MEMORY_ITEMS, type BackupContext, type BackupResult } from './context.ts';
-import { copyFiles } from './copy.ts';
+import { planArchive } from './archive-plan.ts';
+import { writeArchive, type ArchiveResult } from './archive-run.ts';
+import { CryptKeysGuard } from './crypt-keys.ts';
+import { copyFiles, type CopyResult } from './copy.ts';
 import {
   comparedEvent,
   freezeEvents,
@@ -58,6 +61,7 @@ class BackupRun {
   readonly #signal: AbortSignal;
   readonly #bucket: JobBucket;
   readonly #guard: OwnerGuard;
+  readonly #cryptKeys: CryptKeysGuard;
   readonly #points: PointSource;
   readonly #space: SpillSpace;
   #filesListed = 0;
@@ -67,6 +71,8 @@ class BackupRun {
     this.#signal = signal;
     this.#bucket = new JobBucket(context.store, context.job.prefix, signal, context.encryption?.cipher ?? null);
     this.#guard = new OwnerGuard(this.#bucket, { ...context.owner, job: context.job.uuid }, context.keys);
+    const { keys, encryption = null } = context;
+    this.#cryptKeys = new CryptKeysGuard(this.#bucket, context.job.uuid, keys, encryption?.wrapped ?? null);
     this.#points = { bucket: this.#bucket, job: context.job.uuid, keys: context.keys };
     this.#space = { folder: context.workFolder, memoryItems: context.memoryItems ?? DEFAULT_MEMORY_ITEMS };
   }
@@ -79,6 +85,7 @@ class BackupRun {
     const claimed = await claimPrefix(this.#context, {
       bucket: this.#bucket,
       guard: this.#guard,
+      cryptKeys: this.#cryptKeys,
       points: this.#points,
       space: this.#space,
       whenReachable: async (ask) => await this.#whenReachable(ask),
@@ -124,13 +131,15 @@ class BackupRun {
     claimed: Extract<ClaimedPrefix, { kind: 'ready' }>,
   ): Promise<BackupResult> {
     this.#phase('comparing');
-    const plan = await planBackup(source, base?.entries ?? null, this.#space);
+    const compared = await planBackup(source, base?.entries ?? null, this.#space);
+    const plan = this.#isArchive ? planArchive(compared, source) : compared;
     this.#report([comparedEvent(plan)]);
     const freeze = await this.#freeze(source, plan, base, held);
     if (claimed.unmarked) {
       await this.#guard.mark();
       this.#report([{ code: 'MARKER_CREATED', params: {} }]);
     }
+    if (claimed.lacksKeys) await this.#cryptKeys.put();
     const tally = new PointTally();
     const finished = await this.#copyAndVerify(source, plan, claimed.earlierClaims, tally);
     this.#phase('committing');
@@ -162,7 +171,31 @@ class BackupRun {
   async #copyAndVerify(source: ListedSource, plan: BackupPlan, earlierClaims: readonly string[], tally: PointTally) {
     const { run } = this.#context;
     this.#phase('copying');
-    const copied = await copyFiles(
+    const archived = this.#isArchive ? await this.#archive(plan) : null;
+    const copied: CopyResult =
+      archived === null
+        ? await this.#copy(source, plan, earlierClaims)
+        : { paths: 'all', failed: archived.failed, reused: { files: 0, bytes: 0 } };
+    if (copied.reused.files > 0) this.#report([{ code: 'FILES_REUSED', params: copied.reused }]);
+    this.#phase('verifying');
+    const nothingCopied = plan.copyFiles === 0;
+    const [arrivals, again] = await Promise.all([
+      archived?.arrivals ??
+        (nothingCopied ? nothing() : listArrivals(this.#bucket, run.uuid, [run.claim], this.#space)),
+      lookAgain(this.#context, {
+        plan,
+        copied,
+        listedFiles: source.files.count,
+        signal: this.#signal,
+        space: this.#space,
+      }),
+    ]);
+    const evidence = { plan, arrivals, again, failed: copied.failed };
+    return finalEntries(this.#context, evidence, tally);
+  }
+
+  async #copy(source: ListedSource, plan: BackupPlan, earlierClaims: readonly string[]): Promise<CopyResult> {
+    return await copyFiles(
       {
         context: this.#context,
         bucket: this.#bucket,
@@ -174,21 +207,20 @@ class BackupRun {
       },
       earlierClaims,
     );
-    if (copied.reused.files > 0) this.#report([{ code: 'FILES_REUSED', params: copied.reused }]);
-    this.#phase('verifying');
-    const nothingCopied = plan.copyFiles === 0;
-    const [arrivals, again] = await Promise.all([
-      nothingCopied ? nothing() : listArrivals(this.#bucket, run.uuid, [run.claim], this.#space),
-      lookAgain(this.#context, {
-        plan,
-        copied,
-        listedFiles: source.files.count,
-        signal: this.#signal,
-        space: this.#space,
-      }),
-    ]);
-    const evidence = { plan, arrivals, again, failed: copied.failed };
-    return finalEntries(this.#context, evidence, tally);
+  }
+
+  async #archive(plan: BackupPlan): Promise<ArchiveResult> {
+    return await writeArchive({
+      context: this.#context,
+      plan,
+      space: this.#space,
+      signal: this.#signal,
+      onProgress: (transfer) => this.#phase('copying', transfer),
+    });
+  }
+
+  get #isArchive(): boolean {
+    return this.#context.job.mode === 'archive';
   }
 
   /**

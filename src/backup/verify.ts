@@ -139,10 +139,10 @@ async function copiedEntry(
   tally.filesCopied += 1;
   tally.bytesCopied += arrived.size;
   const { path, mtime } = file;
-  const key = keyInClaim(context, path);
+  const place = arrived.place ?? { key: keyInClaim(context, path) };
   // What lies in the bucket tells nothing of an encrypted file: its source does, as long as it says the same before and after.
   const told = context.encryption && file.hash === again?.hash ? file.hash : null;
-  return { path, size: arrived.size, mtime, hash: arrived.hash ?? told, key, state: 'stored' };
+  return { path, size: arrived.size, mtime, hash: arrived.hash ?? told, ...place, state: 'stored' };
 }
 
 function problemOf(evidence: CopyEvidence, code: ErrorCode | undefined): FileProblemCode | null {

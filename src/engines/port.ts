@@ -73,6 +73,19 @@ export interface EngineProcess {
   readonly done: Promise<TransferOutcome>;
 }
 
+/** The source's files by their content, for archives. */
+export interface SourceReader {
+  /** How many are worth reading at once. */
+  readonly filesAtOnce: number;
+  /**
+   * The content from byte `first` on. Whoever stops reading lets go of it.
+   * @throws BackupError why this file cannot be read, also while it is read; one that ends early is an error too
+   */
+  open(file: Pick<SourceFile, 'path' | 'size'>, first: number): Promise<AsyncIterable<Buffer>>;
+  /** Ends what was started for the reading. */
+  close(): Promise<void>;
+}
+
 /**
  * What a cloud backup needs of its source and of the program that copies. `src/engines/rclone` implements it;
  * the model test has one that works in memory.
@@ -84,6 +97,8 @@ export interface BackupEngine {
   list(options: { signal: AbortSignal }): SourceListing;
   /** Looks again at these files: what the source says of each; missing ones are absent from the map. */
   look(paths: readonly string[], options: { signal: AbortSignal }): Promise<Map<string, SourceFile>>;
+  /** Opens the source to read its files one by one. Nothing is connected before the first of them. */
+  read(options: { signal: AbortSignal }): SourceReader;
   /**
    * Copies files below the destination's `targetKey` (a key prefix without trailing slash), under their own names by the
    * destination's encoding. `'all'` copies everything that the source holds.

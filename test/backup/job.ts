@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { ArchiveSettings } from '../../src/archive/settings.ts';
 import type { BackupContext, BackupResult } from '../../src/backup/context.ts';
 import { JobBucket } from '../../src/backup/job-bucket.ts';
 import type { BackupEvent, CommitRequest } from '../../src/backup/ledger.ts';
@@ -57,13 +58,24 @@ export class TestJob {
   readonly database: ModelDatabase;
   readonly uuid: string;
   readonly prefix: string;
+  readonly mode: 'sync' | 'archive';
+  readonly archive: Partial<ArchiveSettings>;
 
-  constructor(options: { hashes?: boolean; prefix?: string } = {}) {
+  constructor(
+    options: {
+      hashes?: boolean;
+      prefix?: string;
+      mode?: 'sync' | 'archive';
+      archive?: Partial<ArchiveSettings>;
+    } = {},
+  ) {
     const random = new Random(7);
     this.source = new ModelSource(random, options.hashes ?? true);
     this.database = new ModelDatabase(random);
     this.uuid = random.uuid();
     this.prefix = options.prefix ?? 'jobs/one/';
+    this.mode = options.mode ?? 'sync';
+    this.archive = options.archive ?? {};
   }
 
   async run(options: RunOptions = {}): Promise<RunRecord> {
@@ -77,6 +89,7 @@ export class TestJob {
         job: {
           uuid: this.uuid,
           prefix: this.prefix,
+          mode: this.mode,
           sourceType: 'sftp',
           frozen: this.database.tables.frozen,
           brakes: options.brakes ?? DEFAULT_BRAKES,
@@ -87,6 +100,7 @@ export class TestJob {
         engine: options.engine ?? new ModelEngine(this.source, store),
         ledger,
         keys: KEYS,
+        archive: this.archive,
         workFolder: folder,
         clock: () => 1_700_000_000_000,
         databaseRetryMs: 1,

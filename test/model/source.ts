@@ -8,6 +8,7 @@ import type {
   EngineProcess,
   SourceFile,
   SourceListing,
+  SourceReader,
   TransferOutcome,
 } from '../../src/engines/port.ts';
 import { keyOfPath } from '../../src/layout/encoding.ts';
@@ -185,6 +186,23 @@ export class ModelEngine implements BackupEngine {
     return seen;
   }
 
+  read({ signal }: { signal: AbortSignal }): SourceReader {
+    return {
+      filesAtOnce: 3,
+      open: async ({ path }, first) => {
+        this.#source.onAccess?.();
+        await turn();
+        signal.throwIfAborted();
+        const version = this.#source.read(path);
+        if (version === undefined || this.#source.broken.has(path) || this.#source.isUnreadable(path))
+          throw new BackupError('ERR_PERMISSION');
+        const body = this.#source.truncates ? version.body.subarray(0, -1) : version.body;
+        return inPieces(body.subarray(first));
+      },
+      close: async () => undefined,
+    };
+  }
+
   copy(request: { paths: readonly string[] | 'all'; targetKey: string; signal: AbortSignal }): EngineProcess {
     const failed: TransferOutcome['failed'] & Map<string, { code: 'ERR_PERMISSION'; message: string }> = new Map();
     const paths = request.paths === 'all' ? this.#source.paths : [...request.paths];
@@ -210,6 +228,10 @@ export class ModelEngine implements BackupEngine {
     done.catch(() => undefined);
     return { events: noEvents(), setBandwidth: async () => undefined, stop: async () => undefined, done };
   }
+}
+
+async function* inPieces(body: Buffer): AsyncGenerator<Buffer> {
+  for (let at = 0; at < body.length; at += 1 << 16) yield body.subarray(at, at + (1 << 16));
 }
 
 async function* noEvents(): AsyncGenerator<EngineEvent> {}

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { Agent, request as httpRequest } from 'node:http';
+import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { BackupError, isBackupError } from '../../errors/backup-error.ts';
 import type { SupervisedChild } from '../child.ts';
 import { readLog } from './log.ts';
@@ -14,6 +14,8 @@ export interface DaemonOptions {
   /** Private folder of the run. */
   readonly folder: string;
   readonly signal: AbortSignal;
+  /** For Go's runtime, instead of the usual. */
+  readonly runtime?: Readonly<Record<string, string>>;
 }
 
 /** Calls that are under way at once have a connection each. */
@@ -51,7 +53,7 @@ export class RcloneDaemon {
         ...['--rc-server-write-timeout', LONGEST_CALL],
       ],
       options.remotes,
-      { RCLONE_RC_USER: USER, RCLONE_RC_PASS: this.#password, ...RUNTIME },
+      { RCLONE_RC_USER: USER, RCLONE_RC_PASS: this.#password, ...(options.runtime ?? RUNTIME) },
     );
     this.#child = startRclone(options.binary, command, { folder: options.folder });
     this.#child.stdout.resume();
@@ -72,6 +74,20 @@ export class RcloneDaemon {
     try {
       const answer = await this.#send(new URL(path, await this.#address), JSON.stringify(input));
       return JSON.parse(answer) as Record<string, unknown>;
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      if (isBackupError(error)) throw error;
+      throw new BackupError(this.#over ? 'ERR_RCLONE_KILLED' : 'ERR_TRANSFER', undefined, { cause: error });
+    }
+  }
+
+  /**
+   * The answer to a GET, whatever its status; `path` is percent-encoded. For a program that was started with `--rc-serve`.
+   * @throws BackupError `ERR_RCLONE_START`, `ERR_RCLONE_KILLED`, the signal's reason
+   */
+  async fetch(path: string, headers: Readonly<Record<string, string>>): Promise<IncomingMessage> {
+    try {
+      return await this.#get(new URL(path, await this.#address), headers);
     } catch (error) {
       this.#signal.throwIfAborted();
       if (isBackupError(error)) throw error;
@@ -113,6 +129,23 @@ export class RcloneDaemon {
     });
   }
 
+  #get(url: URL, headers: Readonly<Record<string, string>>): Promise<IncomingMessage> {
+    return new Promise((resolve, reject) => {
+      const sent = httpRequest(
+        url,
+        { agent: this.#agent, headers: { ...headers, authorization: this.#authorization } },
+        resolve,
+      );
+      sent.once('error', reject);
+      void this.#child.ended.then(() => sent.destroy(new Error('it has ended')));
+      sent.end();
+    });
+  }
+
+  get #authorization(): string {
+    return `Basic ${Buffer.from(`${USER}:${this.#password}`).toString('base64')}`;
+  }
+
   #send(url: URL, body: string): Promise<string> {
     return new Promise((resolve, reject) => {
       const sent = httpRequest(
@@ -123,7 +156,7 @@ export class RcloneDaemon {
           headers: {
             'content-type': 'application/json',
             'content-length': Buffer.byteLength(body),
-            authorization: `Basic ${Buffer.from(`${USER}:${this.#password}`).toString('base64')}`,
+            authorization: this.#authorization,
           },
         },
         (answer) => {

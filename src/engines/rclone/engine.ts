@@ -3,6 +3,7 @@ import type { JobCipher } from '../../crypt/job-cipher.ts';
 import { pathOfKey } from '../../layout/encoding.ts';
 import { listS3, lookS3 } from '../../sources/list-s3.ts';
 import { listSftp, lookSftp } from '../../sources/list-sftp.ts';
+import { readS3 } from '../../sources/read-s3.ts';
 import type { RemoteDefinition } from '../../sources/registry.ts';
 import type { BucketAccess } from '../../storage/port.ts';
 import type { BackupEngine, SourceFile, SourceListing } from '../port.ts';
@@ -10,6 +11,7 @@ import { copyArguments, startCopy } from './copy.ts';
 import { storageSide } from './error-classes.ts';
 import { listRemote, lookRemote, type RemoteCall } from './list.ts';
 import type { RcloneBinary, RcloneCommand } from './process.ts';
+import { rcloneReader } from './reader.ts';
 import { bucketRemote, cryptRemote, sourceRemote, type Remote } from './remotes.ts';
 import { transferCommand } from './transfer.ts';
 
@@ -35,6 +37,8 @@ export interface RcloneEngineOptions {
  * file. Larger ones folder by folder.
  */
 const LISTED_IN_ONE_PIECE = 300_000;
+/** Files of a source that sets no limit itself, for archives. */
+const READ_AT_ONCE = 16;
 
 /**
  * Backups with rclone, which copies. S3 and SFTP sources are listed by their protocols themselves (see src/sources/list-s3.ts,
@@ -65,6 +69,15 @@ export function rcloneEngine(options: RcloneEngineOptions): BackupEngine {
       if (origin.kind === 's3') return await lookS3(origin, paths, { signal, total: listed.files });
       if (origin.kind === 'sftp') return await lookSftp(origin, paths, { hostKey: hostKey ?? '', signal });
       return await lookRemote(remoteCall(signal), paths, { total: listed.files });
+    },
+    read({ signal }) {
+      if (origin.kind === 's3') return readS3(origin, { signal });
+      const filesAtOnce = definition.pace.transfers ?? READ_AT_ONCE;
+      return rcloneReader({
+        ...{ binary, definition, hostKey, folder: workFolder, signal, bandwidth: options.bandwidth },
+        filesAtOnce,
+        flags: definition.pace.flags(filesAtOnce),
+      });
     },
     copy: ({ paths, targetKey, signal, bytesTotal }) =>
       startCopy({

@@ -43,6 +43,11 @@ export function sourceRemote(name: string, definition: RemoteDefinition, extras:
   return definition.configFile === undefined ? made : { ...made, configFile: definition.configFile };
 }
 
+/** The root of another remote under a name of its own, to be given together with it. */
+export function aliasRemote(name: string, of: Remote): Remote {
+  return remote(name, 'alias', { remote: of.at('') }, '');
+}
+
 /** A bucket with the encoding of the backup format. */
 export function bucketRemote(name: string, access: BucketAccess): Remote {
   const options = {

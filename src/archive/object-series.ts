@@ -1,0 +1,132 @@
+import type { Transform } from 'node:stream';
+import { once } from 'node:events';
+import { archiveKey } from '../layout/keys.ts';
+import type { JobCipher } from '../crypt/job-cipher.ts';
+import type { ObjectStore } from '../storage/port.ts';
+import { PartUpload, type PartSizes, type UploadBudget } from './part-upload.ts';
+
+export interface SeriesOptions {
+  readonly store: ObjectStore;
+  /** Of the job. */
+  readonly prefix: string;
+  readonly run: string;
+  readonly claim: string;
+  readonly cipher: JobCipher | null;
+  /** A new object begins where the next frame would make the current one longer than this. */
+  readonly objectBytes: number;
+  readonly parts: PartSizes;
+  readonly budget: UploadBudget;
+  readonly signal: AbortSignal;
+}
+
+/** Where bytes of an archive lie. */
+export interface Place {
+  /** Relative to the job's prefix. */
+  readonly key: string;
+  /** In the object, before it was encrypted. */
+  readonly offset: number;
+  /** In all objects of the archive together. */
+  readonly position: number;
+}
+
+interface OpenObject {
+  readonly key: string;
+  readonly upload: PartUpload;
+  readonly seal: Sealing | null;
+  bytes: number;
+}
+
+/**
+ * The objects of one archive, one after the other. None of them is completed before the last one is: an archive that fails leaves no object,
+ * however long it was.
+ */
+export class ObjectSeries {
+  readonly #options: SeriesOptions;
+  readonly #full: PartUpload[] = [];
+  #current: OpenObject | null = null;
+  #position = 0;
+
+  constructor(options: SeriesOptions) {
+    this.#options = options;
+  }
+
+  /** Bytes so far, before encryption. */
+  get bytes(): number {
+    return this.#position;
+  }
+
+  /** Bytes that go into the bucket. */
+  get storedBytes(): number {
+    const all = [...this.#full, ...(this.#current === null ? [] : [this.#current.upload])];
+    return all.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** Adds a frame, which lies in one object. Returns once there is room for more. */
+  async append(frame: Buffer): Promise<Place> {
+    const { objectBytes } = this.#options;
+    if (this.#current !== null && this.#current.bytes > 0 && this.#current.bytes + frame.length > objectBytes) {
+      await this.#close(this.#current);
+    }
+    const object = (this.#current ??= this.#open());
+    const place = { key: object.key, offset: object.bytes, position: this.#position };
+    object.bytes += frame.length;
+    this.#position += frame.length;
+    if (object.seal === null) await object.upload.write(frame);
+    else await object.seal.write(frame);
+    return place;
+  }
+
+  /** Makes the objects. */
+  async finish(): Promise<void> {
+    if (this.#current !== null) await this.#close(this.#current);
+    for (const upload of this.#full) await upload.complete();
+  }
+
+  /** Ends what is under way and drops what was sent; never throws. */
+  async abort(): Promise<void> {
+    this.#current?.seal?.destroy();
+    const all = [...this.#full, ...(this.#current === null ? [] : [this.#current.upload])];
+    await Promise.all(all.map(async (upload) => await upload.abort()));
+  }
+
+  #open(): OpenObject {
+    const { store, prefix, run, claim, cipher, parts, budget, signal } = this.#options;
+    const key = archiveKey(run, claim, this.#full.length + 1);
+    const upload = new PartUpload({ store, key: prefix + key, parts, budget, signal });
+    return { key, upload, seal: cipher === null ? null : new Sealing(cipher.sealStream(), upload), bytes: 0 };
+  }
+
+  async #close(object: OpenObject): Promise<void> {
+    await object.seal?.end();
+    await object.upload.sendRest();
+    this.#full.push(object.upload);
+    this.#current = null;
+  }
+}
+
+/** Leads an object's bytes through its own encryption. */
+class Sealing {
+  readonly #stream: Transform;
+  readonly #done: Promise<void>;
+
+  constructor(stream: Transform, upload: PartUpload) {
+    this.#stream = stream;
+    this.#done = (async () => {
+      for await (const piece of stream as AsyncIterable<Buffer>) await upload.write(piece);
+    })();
+    this.#done.catch(() => undefined);
+  }
+
+  async write(bytes: Buffer): Promise<void> {
+    if (!this.#stream.write(bytes)) await Promise.race([once(this.#stream, 'drain'), this.#done]);
+  }
+
+  async end(): Promise<void> {
+    this.#stream.end();
+    await this.#done;
+  }
+
+  destroy(): void {
+    this.#stream.destroy();
+  }
+}

@@ -1,0 +1,129 @@
+import type { IncomingMessage } from 'node:http';
+import { BackupError } from '../../errors/backup-error.ts';
+import { rcloneNameOfPath } from '../../layout/encoding.ts';
+import { redact } from '../../security/redact.ts';
+import type { RemoteDefinition } from '../../sources/registry.ts';
+import type { SourceReader } from '../port.ts';
+import { RcloneDaemon } from './daemon.ts';
+import { classify, storageSide } from './error-classes.ts';
+import type { RcloneBinary } from './process.ts';
+import { aliasRemote, sourceRemote } from './remotes.ts';
+
+export interface RcloneReaderOptions {
+  readonly binary: RcloneBinary;
+  readonly definition: RemoteDefinition;
+  readonly hostKey: string | null;
+  /** Private folder of the run. */
+  readonly folder: string;
+  readonly signal: AbortSignal;
+  readonly filesAtOnce: number;
+  /** Bytes per second, 0 = unlimited. */
+  readonly bandwidth: number;
+  /** Flags of the source's type. */
+  readonly flags: readonly string[];
+}
+
+/** It only passes bytes on: little rubbish, and the worker's memory is for the archive. */
+const RUNTIME = { GODEBUG: 'adaptivestackstart=1', GOMEMLIMIT: '64MiB', GOGC: '50' };
+const LONGEST_ERROR = 64 * 1024;
+
+/** Reads files of any source through one rclone, which is started with the first of them. */
+export function rcloneReader(options: RcloneReaderOptions): SourceReader {
+  return new RcloneReader(options);
+}
+
+class RcloneReader implements SourceReader {
+  readonly filesAtOnce: number;
+  readonly #options: RcloneReaderOptions;
+  #daemon: RcloneDaemon | null = null;
+
+  constructor(options: RcloneReaderOptions) {
+    this.#options = options;
+    this.filesAtOnce = options.filesAtOnce;
+  }
+
+  async open({ path, size }: { path: string; size: number }, first: number): Promise<AsyncIterable<Buffer>> {
+    if (size === 0) return nothing();
+    const daemon = (this.#daemon ??= this.#start());
+    const answer = await daemon.fetch(addressOf(path), first > 0 ? { range: `bytes=${first}-` } : {});
+    const { statusCode = 0 } = answer;
+    if (statusCode !== (first > 0 ? 206 : 200)) throw this.#failure(statusCode, await textOf(answer));
+    return this.#pieces(answer);
+  }
+
+  async close(): Promise<void> {
+    const daemon = this.#daemon;
+    this.#daemon = null;
+    await daemon?.stop();
+  }
+
+  #start(): RcloneDaemon {
+    const { binary, definition, hostKey, folder, signal, bandwidth, flags } = this.#options;
+    const source = sourceRemote('SRC', definition, { hostKey });
+    return new RcloneDaemon({
+      binary,
+      flags: [
+        ...['--rc-serve', '--buffer-size', '0', ...flags],
+        ...(bandwidth > 0 ? ['--bwlimit', `${Math.max(1, Math.round(bandwidth))}B`] : []),
+      ],
+      // Under another name the root, whatever characters it holds, need not stand in an address.
+      remotes: [source, aliasRemote(FILES, source)],
+      folder,
+      signal,
+      runtime: RUNTIME,
+    });
+  }
+
+  async *#pieces(answer: IncomingMessage): AsyncGenerator<Buffer> {
+    try {
+      yield* answer as AsyncIterable<Buffer>;
+    } catch (cause) {
+      // rclone says in its log only what it was; the connection is all that shows here.
+      this.#options.signal.throwIfAborted();
+      throw new BackupError('ERR_NETWORK', undefined, { cause });
+    } finally {
+      answer.destroy();
+    }
+  }
+
+  #failure(status: number, text: string): BackupError {
+    const message = messageOf(text);
+    const { code } = classify(message, { SRC: this.#options.definition.side, DST: storageSide });
+    const found = code === 'ERR_TRANSFER' && status === 404 ? 'ERR_SOURCE_NOT_FOUND' : code;
+    return new BackupError(found, undefined, { cause: new Error(redact(message)) });
+  }
+}
+
+const FILES = 'FILES';
+
+function addressOf(path: string): string {
+  const name = [...rcloneNameOfPath(path)].map((byte) =>
+    isPlain(byte) ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`,
+  );
+  return `/%5B${FILES}:%5D/${name.join('')}`;
+}
+
+/** Letters, digits, and what stands for itself in an address; a slash parts folders. */
+function isPlain(byte: number): boolean {
+  return /[\w~/-]/.test(String.fromCharCode(byte)) && byte < 0x80;
+}
+
+function messageOf(text: string): string {
+  try {
+    const { error } = JSON.parse(text) as { error?: unknown };
+    return typeof error === 'string' ? error : text;
+  } catch {
+    return text;
+  }
+}
+
+async function textOf(answer: IncomingMessage): Promise<string> {
+  let text = '';
+  for await (const piece of answer) {
+    text += String(piece);
+    if (text.length > LONGEST_ERROR) break;
+  }
+  return text;
+}
+
+async function* nothing(): AsyncGenerator<Buffer> {}
