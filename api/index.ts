@@ -5,6 +5,7 @@ import adminListWorkers from './admin_list_workers.ts';
 import bucketList from './bucket_list.ts';
 import cloudbackupAcceptHostKey from './cloudbackup_accept_host_key.ts';
 import cloudbackupBrowseSnapshot from './cloudbackup_browse_snapshot.ts';
+import cloudbackupBrowseSource from './cloudbackup_browse_source.ts';
 import cloudbackupCancelRun from './cloudbackup_cancel_run.ts';
 import cloudbackupCompareSnapshots from './cloudbackup_compare_snapshots.ts';
 import cloudbackupConnectSource from './cloudbackup_connect_source.ts';
@@ -52,6 +53,7 @@ export const endpoints: readonly Endpoint[] = [
   cloudbackupAcceptHostKey,
   cloudbackupBrowseSnapshot,
   cloudbackupCancelRun,
+  cloudbackupBrowseSource,
   cloudbackupCompareSnapshots,
   cloudbackupConnectSource,
   cloudbackupCreateJob,

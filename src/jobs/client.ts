@@ -1,7 +1,15 @@
 import type { ArchiveFormat } from '../browse/archive-writer.ts';
 import type { ServiceState } from '../host/port.ts';
 import type { ComparisonView, FolderView, SearchView, VersionsView } from '../protocol/browse.ts';
-import type { BucketView, ConnectionView, JobCard, JobView, SettingsView, SourceView } from '../protocol/job.ts';
+import type {
+  BucketView,
+  ConnectionView,
+  JobCard,
+  JobView,
+  SettingsView,
+  SourceFolders,
+  SourceView,
+} from '../protocol/job.ts';
 import type { Overwrite } from '../protocol/run-options.ts';
 import type { DrillView, RunFileTotals, RunFileView } from '../protocol/proofs.ts';
 import type { EventView, PointView, ProgressView, RunView, ValidationStatusField } from '../protocol/run.ts';
@@ -10,7 +18,7 @@ import type { ConnectionSummary, DriveItem, ProviderSummary } from '../protocol/
 import type { DriveQuery } from '../sources/oauth/drive-folders.ts';
 import type { ProviderName } from '../sources/oauth/providers.ts';
 import type { RetentionInput } from './retention-change.ts';
-import type { ConnectionRequest, JobChanges, NewJob } from '../protocol/job-input.ts';
+import type { BrowseSourceRequest, ConnectionRequest, JobChanges, NewJob } from '../protocol/job-input.ts';
 
 /**
  * Everything that may be done in the name of one client. The objects are bound to its number when they are made, so there is no
@@ -235,6 +243,11 @@ export interface ConnectedSources {
     provider?: string | undefined;
   }): Promise<{ sources: ConnectionSummary[]; providers: ProviderSummary[] }>;
   /**
+  /**
+   * Has a worker list the folders in one folder of the source; writes nothing anywhere.
+   * @throws BackupError as `test`, and the code of whatever is wrong with the source
+   */
+  browse(request: BrowseSourceRequest): Promise<SourceFolders>;
    * Where the browser goes to give the authorization: for a new connection, or again for `sourceId`.
    * @throws BackupError `SOURCE_NOT_FOUND`, `OAUTH_NO_ADDRESS`, `ERR_GDRIVE_NO_CLIENT_CREDENTIALS`, `ERR_DROPBOX_NO_CLIENT_CREDENTIALS`
    */

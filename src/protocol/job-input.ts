@@ -127,3 +127,9 @@ export type JobChanges = Omit<z.output<typeof JobChanges>, 'job_id'>;
 /** Fields of `cloudbackup_test_connection`: a source that is not saved yet, or changes to that of a job, whose secrets stand in for blank ones. */
 export const ConnectionRequest = z.object({ ...source, job_id: JobId.optional() }).partial();
 export type ConnectionRequest = z.output<typeof ConnectionRequest>;
+
+export const BrowseSourceRequest = ConnectionRequest.extend({
+  /** The folder to look into, as `source_path` would name it; absent or empty: where the source begins. */
+  path: z.string().max(4096).optional(),
+});
+export type BrowseSourceRequest = z.output<typeof BrowseSourceRequest>;

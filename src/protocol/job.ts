@@ -131,6 +131,15 @@ export type ConnectionView = z.infer<typeof ConnectionView>;
 
 export const SettingsView = z.object({
   default_notify_emails: z.array(z.string()),
+/** Folders of a source that lie directly in one folder. */
+export const SourceFolders = z.object({
+  /** By name; `path` is what `source_path` of a job would be. */
+  folders: z.array(z.object({ name: z.string(), path: z.string() })),
+  /** There are more than these. */
+  truncated: z.boolean(),
+});
+export type SourceFolders = z.infer<typeof SourceFolders>;
+
   default_notify_on_success: z.boolean(),
   default_notify_on_warning: z.boolean(),
   default_notify_on_failure: z.boolean(),

@@ -5,6 +5,8 @@ import { z } from 'zod';
  * payload is sealed JSON (label `command.payload`); a result is JSON without secrets.
  */
 export const TEST_CONNECTION = 'test_connection';
+/** Has the same payload; `source_path` is the folder to look into. */
+export const BROWSE_SOURCE = 'browse_source';
 
 /** Milliseconds: how long the portal waits, and after which the request is void. */
 export const COMMAND_TIMEOUT_MS = 10_000;
@@ -32,3 +34,14 @@ export const TestConnectionResult = z.object({
   sample: z.array(z.string()).default([]),
 });
 export type TestConnectionResult = z.infer<typeof TestConnectionResult>;
+
+/** Folders that lie at the path, at most this many. */
+export const MAX_FOLDERS = 500;
+
+export const BrowseSourceResult = z.object({
+  /** Error code of the catalogue; null when the folder could be read. */
+  code: z.string().nullable().default(null),
+  folders: z.array(z.object({ name: z.string(), path: z.string() })).default([]),
+  truncated: z.boolean().default(false),
+});
+export type BrowseSourceResult = z.infer<typeof BrowseSourceResult>;

@@ -18,7 +18,7 @@ import type {
   SingleCopies,
   SingleCopy,
 } from './port.ts';
-import { hasLongName } from './sftp-target.ts';
+import { hasLongName } from './server-target.ts';
 
 const READS_AT_ONCE = 8;
 const READ_AT_ONCE_BYTES = 256 * 1024;

@@ -54,6 +54,7 @@ export const dropbox: SourceType<typeof DropboxConfig> = {
     // Dropbox slows down whoever asks for much at once.
     pace: { transfers: 8, flags: () => ['--checkers', '8'] },
     reach: { by: 'name' },
+    readOnly: true,
   }),
   location: () => null,
 };

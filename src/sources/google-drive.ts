@@ -81,6 +81,7 @@ export const googleDrive: SourceType<typeof GoogleDriveConfig> = {
     side,
     pace: { transfers: 16, flags: () => ['--checkers', '16'] },
     reach: { by: 'name' },
+    readOnly: true,
   }),
   location: () => null,
 };

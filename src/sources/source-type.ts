@@ -31,6 +31,8 @@ export interface RemoteDefinition {
   /** How it is read, and written to where that is possible. */
   readonly pace: Pace;
   readonly reach: Reach;
+  /** Nothing can be restored there. */
+  readonly readOnly?: true;
   /**
    * Private file of the run in rclone's own format that holds what rclone must be able to write back (tokens), below the name of the
    * remote: `[SRC]`. What stands in `options` wins over it.

@@ -1,15 +1,17 @@
 import type { JobCipher } from '../crypt/job-cipher.ts';
 import { takenPrefixes } from '../database/prefixes.ts';
 import type { WorkerJob } from '../database/worker-jobs.ts';
+import { lookRemote } from '../engines/rclone/list.ts';
 import { BackupError } from '../errors/backup-error.ts';
 import { event } from '../events/catalogue.ts';
 import type { RestoreOptions } from '../protocol/run-options.ts';
 import { BucketTarget, destinationNames, sourceNames } from '../restore/bucket-target.ts';
 import type { RestoreTarget } from '../restore/port.ts';
 import { rcloneBulk, type BulkDestination } from '../restore/rclone-bulk.ts';
-import { SftpTarget } from '../restore/sftp-target.ts';
+import { ServerTarget, type LookAtFiles } from '../restore/server-target.ts';
 import { parseEndpoint } from '../security/egress.ts';
 import { fingerprintOf } from '../sources/host-key.ts';
+import { lookSftp } from '../sources/list-sftp.ts';
 import { isDestination, type Source } from '../sources/registry.ts';
 import { bucketAccess, destinationSettings } from '../storage/destinations.ts';
 import type { BucketAccess } from '../storage/port.ts';
@@ -71,11 +73,23 @@ async function openSourceTarget(
     signal: active.signal,
   });
   if (pinnedNow && hostKey !== null) reporter.event(event('HOST_KEY_PINNED', { fingerprint: fingerprintOf(hostKey) }));
+  if (definition.readOnly)
+    throw new BackupError(
+      'ERR_RESTORE_TARGET',
+      'This source is connected for reading only. Restore into a bucket instead.',
+    );
   const bulk = await bulkTo(scope, from, { source: definition, hostKey });
   const { origin } = definition;
   if (origin.kind === 'sftp') {
     if (hostKey === null) throw new BackupError('ERR_INTERNAL', 'An SFTP source must have a pinned host key.');
-    return new SftpTarget({ origin, hostKey, bulk });
+    const look: LookAtFiles = async (paths, signal) => await lookSftp(origin, paths, { hostKey, signal });
+    return new ServerTarget({ look, bulk });
+  }
+  if (origin.kind === 'remote') {
+    const { folder } = scope;
+    const look: LookAtFiles = async (paths, signal) =>
+      await lookRemote({ binary: services.rclone, definition, folder, signal }, paths, { total: null });
+    return new ServerTarget({ look, bulk });
   }
   if (origin.kind === 'remote') throw new BackupError('ERR_RESTORE_TARGET', 'This source cannot be written to.');
   return new BucketTarget({

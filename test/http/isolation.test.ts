@@ -128,6 +128,9 @@ const cases: Readonly<Record<string, Case>> = {
     ],
   },
   cloudbackup_accept_host_key: { tries: (ids) => [{ job_id: ids.job, fingerprint: 'SHA256:x' }] },
+  cloudbackup_browse_source: {
+    tries: (ids) => [{ job_id: ids.job }, { job_id: ids.job, path: 'x' }],
+  },
   cloudbackup_release_brake: { tries: (ids) => [{ job_id: ids.job }] },
   admin_list_runs: { sees: 'own data' },
   admin_list_workers: { sees: 'own data' },

@@ -1,8 +1,7 @@
 import type { ErrorCode } from '../errors/catalogue.ts';
 import { nativeNameOfPath } from '../layout/encoding.ts';
 import type { Entry } from '../layout/types.ts';
-import { lookSftp } from '../sources/list-sftp.ts';
-import type { SftpOrigin } from '../sources/source-type.ts';
+import type { SourceFile } from '../engines/port.ts';
 import type { BulkCopier, BulkCopy, Existing, LookOptions, RestoreTarget, SingleCopies } from './port.ts';
 
 /** Files of one question: each opens a session, and keeps what it learns in memory. */
@@ -10,20 +9,22 @@ const LOOKED_AT_ONCE = 4_000;
 /** Bytes of one name that file systems take. */
 const LONGEST_NAME = 255;
 
+/** What the server says of these files; missing ones are absent. Each must be asked for by its name. */
+export type LookAtFiles = (paths: readonly string[], signal: AbortSignal) => Promise<ReadonlyMap<string, SourceFile>>;
+
 /**
- * The SFTP server that a job backs up, at the source's own path. Every file is asked for by name, not looked for in a listing: only so a
- * server that takes `A` and `a` for the same says so. Such servers tell no checksums, so files are compared by size.
+ * The file server that a job backs up (SFTP, SMB, WebDAV, FTP), at the source's own path. Every file is asked for by name, not looked for
+ * in a listing: only so a server that takes `A` and `a` for the same says so. Such servers tell no checksums, so files are compared by
+ * size.
  */
-export class SftpTarget implements RestoreTarget {
+export class ServerTarget implements RestoreTarget {
   readonly mayIgnoreCase = true;
   readonly isEmpty = false;
-  readonly #origin: SftpOrigin;
-  readonly #hostKey: string;
+  readonly #look: LookAtFiles;
   readonly #bulk: BulkCopier;
 
-  constructor(options: { origin: SftpOrigin; hostKey: string; bulk: BulkCopier }) {
-    this.#origin = options.origin;
-    this.#hostKey = options.hostKey;
+  constructor(options: { look: LookAtFiles; bulk: BulkCopier }) {
+    this.#look = options.look;
     this.#bulk = options.bulk;
   }
 
@@ -55,7 +56,7 @@ export class SftpTarget implements RestoreTarget {
   ): AsyncGenerator<{ entry: Entry; existing: Existing | null }> {
     if (entries.length === 0) return;
     const paths = entries.map(({ path }) => path);
-    const found = await lookSftp(this.#origin, paths, { hostKey: this.#hostKey, signal });
+    const found = await this.#look(paths, signal);
     for (const entry of entries) {
       const file = found.get(entry.path);
       const existing = file && { size: file.size, hash: null, modified: Date.parse(file.mtime) };
