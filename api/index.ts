@@ -31,6 +31,7 @@ import cloudbackupPinPoint from './cloudbackup_pin_point.ts';
 import cloudbackupPreviewRetention from './cloudbackup_preview_retention.ts';
 import cloudbackupListSnapshots from './cloudbackup_list_snapshots.ts';
 import cloudbackupProgress from './cloudbackup_progress.ts';
+import cloudbackupRecoveryKit from './cloudbackup_recovery_kit.ts';
 import cloudbackupReleaseBrake from './cloudbackup_release_brake.ts';
 import cloudbackupSearchSnapshot from './cloudbackup_search_snapshot.ts';
 import cloudbackupStartDrill from './cloudbackup_start_drill.ts';
@@ -52,8 +53,8 @@ export const endpoints: readonly Endpoint[] = [
   bucketList,
   cloudbackupAcceptHostKey,
   cloudbackupBrowseSnapshot,
-  cloudbackupCancelRun,
   cloudbackupBrowseSource,
+  cloudbackupCancelRun,
   cloudbackupCompareSnapshots,
   cloudbackupConnectSource,
   cloudbackupCreateJob,
@@ -78,6 +79,7 @@ export const endpoints: readonly Endpoint[] = [
   cloudbackupPinPoint,
   cloudbackupPreviewRetention,
   cloudbackupProgress,
+  cloudbackupRecoveryKit,
   cloudbackupReleaseBrake,
   cloudbackupSearchSnapshot,
   cloudbackupStartDrill,

@@ -116,6 +116,7 @@ export async function createCloudBackup(given: CloudBackupOptions): Promise<Clou
       downloads: new DownloadSlots(options.downloadsAtOnce),
       cloud: { http: cloudHttp(env), env, publicUrl: options.publicUrl ?? null },
       openStore,
+      ...(host.confirmPassword && { confirmPassword: host.confirmPassword.bind(host) }),
       newId: v7,
       clock: clock ?? Date.now,
     };

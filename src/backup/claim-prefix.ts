@@ -3,6 +3,7 @@ import { explain, type BucketIndex, type DatabaseView, type Explanation } from '
 import { claimFolder } from '../layout/keys.ts';
 import { adoptWhole, firstWhole, newPointOf } from './adopt.ts';
 import type { BackupContext } from './context.ts';
+import type { CryptKeysGuard } from './crypt-keys.ts';
 import type { JobBucket } from './job-bucket.ts';
 import type { CommitRequest, NewPoint, RunStatistics } from './ledger.ts';
 import type { OwnerGuard } from './owner-marker.ts';
@@ -18,6 +19,8 @@ export type ClaimedPrefix =
       readonly kind: 'ready';
       /** The prefix is empty and has no owner marker yet: it is put before the first thing that is written. */
       readonly unmarked: boolean;
+      /** The wrapped keys of an encrypted job are to be put before anything that is encrypted with them. */
+      readonly lacksKeys: boolean;
       /** Earlier claims of this run that left objects. */
       readonly earlierClaims: readonly string[];
       /** Points that the database has committed, but whose `.ok` is missing because a worker died too early. */
@@ -27,6 +30,7 @@ export type ClaimedPrefix =
 interface Tools {
   readonly bucket: JobBucket;
   readonly guard: OwnerGuard;
+  readonly cryptKeys: CryptKeysGuard;
   readonly points: PointSource;
   readonly space: SpillSpace;
   readonly whenReachable: <T>(ask: () => Promise<T>) => Promise<T>;
@@ -34,10 +38,14 @@ interface Tools {
 
 /**
  * Step 1 of a run: owner marker, roll-forward, index check, adoption. Writes nothing to the bucket.
- * @throws BackupError `ERR_DEST_NOT_OURS`, `ERR_INDEX_STALE` (`details.reasons`).
+ * @throws BackupError `ERR_DEST_NOT_OURS`, `ERR_CRYPT_KEYS_OTHER`, `ERR_INDEX_STALE` (`details.reasons`).
  */
 export async function claimPrefix(context: BackupContext, tools: Tools): Promise<ClaimedPrefix> {
-  const [marker, index] = await Promise.all([tools.guard.look(), tools.bucket.index()]);
+  const [marker, cryptKeys, index] = await Promise.all([
+    tools.guard.look(),
+    tools.cryptKeys.look(),
+    tools.bucket.index(),
+  ]);
   const database = await tools.whenReachable(() => context.ledger.view([...index.keys()]));
   if (marker === 'unmarked') await requireVirgin(tools, database);
   const explanation = explain(context.run.uuid, index, database);
@@ -51,6 +59,7 @@ export async function claimPrefix(context: BackupContext, tools: Tools): Promise
   return {
     kind: 'ready',
     unmarked: marker === 'unmarked',
+    lacksKeys: cryptKeys === 'lacking',
     earlierClaims: [...(index.get(context.run.uuid)?.keys() ?? [])].filter((claim) => claim !== context.run.claim),
     lackOk: [...adopted, ...newestWithoutOk(index, database)],
   };

@@ -32,6 +32,8 @@ export interface StoredJob {
   readonly overdue_grace_seconds: number;
   readonly overdue_since: number | null;
   readonly encryption_enabled: boolean;
+  /** Encrypted jobs: when a recovery kit was first downloaded; null: never. */
+  readonly kit_downloaded_at: number | null;
   readonly validation_mode: string;
   readonly validation_every_days: number | null;
   readonly validation_last_status: string | null;
@@ -99,6 +101,7 @@ export interface JobValues {
   overdue_since?: number | null;
   catch_up?: boolean;
   start_jitter_seconds?: number;
+  encryption_enabled?: boolean;
   overdue_grace_seconds?: number;
   bandwidth_limit_kbps?: number | null;
   max_attempts?: number;
@@ -195,6 +198,7 @@ export function toStoredJob(row: JobRow): StoredJob {
     overdue_grace_seconds: count('overdue_grace_seconds'),
     overdue_since: time('overdue_since'),
     encryption_enabled: flag('encryption_enabled'),
+    kit_downloaded_at: time('kit_downloaded_at'),
     validation_mode: text('validation_mode'),
     validation_every_days: countOrNull('validation_every_days'),
     validation_last_status: textOrNull('validation_last_status'),

@@ -9,6 +9,7 @@ import { toDatabaseTime } from './times.ts';
 
 const JOBS = 's3_cloudbackup_jobs';
 const RUNS = 's3_cloudbackup_runs';
+const KEYS = 's3_cloudbackup_keys';
 
 /** The jobs of one client. Every statement names the client; a foreign job is a missing one. */
 export class ClientJobs {
@@ -100,9 +101,22 @@ export class ClientJobs {
     uuid: string,
     place: Required<Pick<JobValues, 'dest_bucket_id' | 'dest_bucket_name' | 'dest_prefix'>> & { s3_user_id: number },
   ): Promise<boolean> {
-    const changed = await this.#live(trx, uuid)
-      .whereNotExists(trx(RUNS).whereRaw(`${RUNS}.job_id = ${JOBS}.id`).select(trx.raw('1')))
-      .update({ ...place, updated_at: this.#database.now() });
+    const changed = await this.#neverRun(trx, uuid).update({ ...place, updated_at: this.#database.now() });
+    return changed > 0;
+  }
+
+  /** Turns encryption on or off for a job that has never run. False: a run was queued meanwhile, and nothing was changed. */
+  async encryptIfNeverRun(trx: Knex.Transaction, uuid: string, encrypted: boolean): Promise<boolean> {
+    const changed = await this.#neverRun(trx, uuid).update({
+      encryption_enabled: encrypted ? 1 : 0,
+      updated_at: this.#database.now(),
+    });
+    return changed > 0;
+  }
+
+  /** Changes the mode of a job that has never run. False: a run was queued meanwhile, and nothing was changed. */
+  async setModeIfNeverRun(trx: Knex.Transaction, uuid: string, mode: 'sync' | 'archive'): Promise<boolean> {
+    const changed = await this.#neverRun(trx, uuid).update({ backup_mode: mode, updated_at: this.#database.now() });
     return changed > 0;
   }
 
@@ -288,13 +302,23 @@ export class ClientJobs {
 
   #jobs(executor: Executor): Knex.QueryBuilder {
     const everRun = executor(`${RUNS} as r`).whereRaw('r.job_id = j.id').select(executor.raw('1'));
+    const kit = executor(KEYS).whereRaw('owner_uuid = j.uuid').min('kit_downloaded_at');
     return executor(`${JOBS} as j`)
       .where('j.client_id', this.#clientId)
-      .select('j.*', executor.raw('exists ? as layout_fixed', [everRun]));
+      .select(
+        'j.*',
+        executor.raw('exists ? as layout_fixed', [everRun]),
+        executor.raw('? as kit_downloaded_at', [kit]),
+      );
   }
 
   #deleted(executor: Executor, uuid: string): Knex.QueryBuilder {
     return executor(JOBS).where({ uuid, client_id: this.#clientId, status: 'deleted' });
+  }
+
+  #neverRun(trx: Knex.Transaction, uuid: string): Knex.QueryBuilder {
+    const run = trx(RUNS).whereRaw(`${RUNS}.job_id = ${JOBS}.id`).select(trx.raw('1'));
+    return this.#live(trx, uuid).whereNotExists(run);
   }
 
   #live(executor: Executor, uuid: string): Knex.QueryBuilder {

@@ -54,6 +54,8 @@ export interface BillingTablesOptions extends BillingRecordsOptions {
   readonly identify: (request: Request) => Promise<Identity> | Identity;
   /** Default: nobody is sent anywhere, strangers get 401. */
   readonly signInUrl?: HostPort['signInUrl'];
+  /** Default: absent. */
+  readonly confirmPassword?: NonNullable<HostPort['confirmPassword']>;
   readonly theme?: HostPort['theme'];
   readonly navigation?: HostPort['navigation'];
   /** Default: SMTP by `SMTP_URL` with the templates of `tblemailtemplates`; sender `SMTP_FROM`. */
@@ -70,6 +72,7 @@ export function billingTables(options: BillingTablesOptions): HostPort {
     ...billingRecords(options),
     identify: async (request) => await options.identify(request),
     signInUrl: options.signInUrl ?? (() => null),
+    ...(options.confirmPassword && { confirmPassword: options.confirmPassword }),
     theme: options.theme ?? (() => ({ name: 'default', variables: {} })),
     navigation: options.navigation ?? (() => []),
     sendEmail: options.sendEmail ?? sendBySmtp(options.knex),

@@ -81,6 +81,11 @@ export interface HostPort extends HostRecords {
   identify(request: Request): Promise<Identity>;
   /** Where a stranger is sent to sign in, or null to answer 401. */
   signInUrl(request: Request): string | null;
+  /**
+   * Whether this is the password (or whatever the host asks a second time for) of the customer who is signed in: asked before the keys of its
+   * encrypted backups are given out. Count failures as you count those of signing in. Without this method, the name of the job has to be typed.
+   */
+  confirmPassword?(clientId: number, password: string): Promise<boolean>;
   sendEmail(mail: {
     templateId: string;
     clientId: number;

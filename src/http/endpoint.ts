@@ -90,20 +90,22 @@ export function endpoint<Input extends z.ZodObject, Output extends z.ZodObject>(
 }
 
 /**
- * An endpoint whose answer is a file: a GET that changes nothing but the audit log. Refusals are JSON as everywhere; once the file has begun, a
+ * An endpoint whose answer is a file: most often a GET that changes nothing but the audit log. Refusals are JSON as everywhere; once the file has begun, a
  * failure cuts the connection.
  */
 export function downloadEndpoint<Input extends z.ZodObject>(definition: {
   readonly name: string;
   readonly input: Input;
   readonly errors: readonly ErrorCode[];
-  readonly rate: 'browse';
+  readonly rate: NonNullable<Endpoint['rate']>;
+  /** POST where it is more than reading: then it is guarded against forged requests as all of them. */
+  readonly method?: 'GET' | 'POST';
   open(context: { client: ClientServices; input: z.output<Input> }): Promise<StreamedAnswer>;
 }): Endpoint {
-  const { name, input, errors, rate } = definition;
+  const { name, input, errors, rate, method = 'GET' } = definition;
   return {
     name,
-    method: 'GET',
+    method,
     caller: 'client',
     input,
     output: z.object({}),

@@ -32,6 +32,7 @@ export interface ClientServices {
   readonly retention: RetentionService;
   readonly proofs: ProofService;
   readonly browse: BrowseService;
+  readonly recovery: RecoveryService;
   readonly buckets: { list(): Promise<BucketView[]> };
   readonly settings: SettingsService;
   readonly connections: ConnectionService;
@@ -190,6 +191,14 @@ export interface PointDownload {
   close(): Promise<void>;
 }
 
+/** The keys of encrypted jobs, for restores without this system. */
+export interface RecoveryService {
+  /** What confirms that it is the customer who asks: its password, or the name of the job typed once more. */
+  readonly confirmation: 'password' | 'job_name';
+  /** A zip. @throws BackupError `JOB_NOT_FOUND`, `NOT_ENCRYPTED`, `CONFIRMATION_FAILED`, `ERR_CRYPT_KEYS_MISSING`, and what opening secrets throws */
+  kit(jobId: string, confirmation: string): Promise<PointDownload>;
+}
+
 /** Validations, restore tests, and the reports of runs. */
 export interface ProofService {
   /** Of the newest point, or of another one of the job. @throws BackupError `JOB_NOT_FOUND`, `POINT_NOT_FOUND`, `ALREADY_RUNNING`, `SERVICE_SUSPENDED` */
@@ -234,6 +243,11 @@ export interface ConnectionService {
    * @throws BackupError `NO_WORKER`, `COMMAND_TIMEOUT`, `JOB_NOT_FOUND`, and what `jobs.create` throws about a source
    */
   test(request: ConnectionRequest): Promise<ConnectionView>;
+  /**
+   * Has a worker list the folders in one folder of the source; writes nothing anywhere.
+   * @throws BackupError as `test`, and the code of whatever is wrong with the source
+   */
+  browse(request: BrowseSourceRequest): Promise<SourceFolders>;
 }
 
 /** Accounts at Google and Dropbox that the client has connected. */
@@ -243,11 +257,6 @@ export interface ConnectedSources {
     provider?: string | undefined;
   }): Promise<{ sources: ConnectionSummary[]; providers: ProviderSummary[] }>;
   /**
-  /**
-   * Has a worker list the folders in one folder of the source; writes nothing anywhere.
-   * @throws BackupError as `test`, and the code of whatever is wrong with the source
-   */
-  browse(request: BrowseSourceRequest): Promise<SourceFolders>;
    * Where the browser goes to give the authorization: for a new connection, or again for `sourceId`.
    * @throws BackupError `SOURCE_NOT_FOUND`, `OAUTH_NO_ADDRESS`, `ERR_GDRIVE_NO_CLIENT_CREDENTIALS`, `ERR_DROPBOX_NO_CLIENT_CREDENTIALS`
    */

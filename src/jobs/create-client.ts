@@ -7,6 +7,7 @@ import { JobsOfClient } from './job-service.ts';
 import { timezoneOf, type ServiceParts } from './parts.ts';
 import { SourceConnections } from './source-connections.ts';
 import { proofService } from './proof-service.ts';
+import { recoveryService } from './recovery-service.ts';
 import { runService } from './run-service.ts';
 import { retentionService } from './retention-service.ts';
 import { settingsService } from './settings-service.ts';
@@ -27,6 +28,7 @@ export function clientServices(parts: ServiceParts, clientId: number): ClientSer
     connections: connectionService(parts, clientId),
     sources: new SourceConnections(parts, clientId),
     browse: browseService(parts, clientId),
+    recovery: recoveryService(parts, clientId),
     serviceState: () => parts.host.serviceState(clientId),
     proofs: proofService(parts, clientId),
     timezone: () => timezoneOf(parts, clientId),

@@ -2,6 +2,7 @@ import { appendAudit } from '../database/audit.ts';
 import type { Transaction } from '../database/connect.ts';
 import type { JobValues, StoredJob } from '../database/job-rows.ts';
 import { ClientJobs } from '../database/jobs.ts';
+import { ClientKeys } from '../database/keys.ts';
 import { ClientPrefixes, type Place } from '../database/prefixes.ts';
 import { retentionColumns } from '../database/retention-rows.ts';
 import { ClientRuns } from '../database/runs.ts';
@@ -11,6 +12,7 @@ import type { Bucket } from '../host/port.ts';
 import { normalisePrefix } from '../layout/keys.ts';
 import type { JobChanges, NewJob } from '../protocol/job-input.ts';
 import type { JobCard } from '../protocol/job.ts';
+import { newWrappedKeys } from '../security/crypt-keys.ts';
 import { fingerprintOf } from '../sources/host-key.ts';
 import { refuseUnavailable } from './availability.ts';
 import type { JobService } from './client.ts';
@@ -31,6 +33,7 @@ export class JobsOfClient implements JobService {
   readonly #jobs: ClientJobs;
   readonly #runs: ClientRuns;
   readonly #prefixes: ClientPrefixes;
+  readonly #keys: ClientKeys;
   readonly #sources: SourceService;
 
   constructor(parts: ServiceParts, clientId: number) {
@@ -39,6 +42,7 @@ export class JobsOfClient implements JobService {
     this.#jobs = new ClientJobs(parts.database, clientId);
     this.#runs = new ClientRuns(parts.database, clientId);
     this.#prefixes = new ClientPrefixes(parts.database, clientId);
+    this.#keys = new ClientKeys(parts.database, clientId);
     this.#sources = sourceService(parts, clientId);
   }
 
@@ -84,8 +88,12 @@ export class JobsOfClient implements JobService {
         dest_bucket_id: place.bucketId,
         dest_bucket_name: place.bucketName,
         dest_prefix: place.prefix,
+        backup_mode: given.backup_mode === 'archive' ? 'archive' : 'sync',
+        encryption_enabled: given.encryption_enabled === true,
       });
-      await this.#audit(trx, 'job.created', uuid, { bucket: place.bucketName, prefix: place.prefix });
+      if (given.encryption_enabled === true) await this.#makeKeys(trx, uuid);
+      const encrypted = given.encryption_enabled === true ? { encrypted: true } : {};
+      await this.#audit(trx, 'job.created', uuid, { bucket: place.bucketName, prefix: place.prefix, ...encrypted });
     });
     return { jobId: uuid };
   }
@@ -95,6 +103,8 @@ export class JobsOfClient implements JobService {
     const job = await this.#jobs.get(jobId);
     const place = await this.#newPlace(job, changes);
     if (place !== null && job.layout_fixed) throw new BackupError('LAYOUT_FIXED');
+    const encrypted = newEncryption(job, changes);
+    const mode = newMode(job, changes);
     const source = await this.#sources.checkChanges(changes, job);
     if (source !== null || place !== null) {
       await this.#sources.refuseDestination(source ?? this.#sources.stored(job), place ?? placeOf(job));
@@ -110,6 +120,8 @@ export class JobsOfClient implements JobService {
     const wait = next === null ? 0 : await coolOffMs(this.#parts);
     await this.#parts.database.transaction(async (trx) => {
       if (place !== null) await this.#move(trx, jobId, place);
+      if (encrypted !== null) await this.#setEncryption(trx, jobId, encrypted);
+      if (mode !== null && !(await this.#jobs.setModeIfNeverRun(trx, jobId, mode))) throw modeFixed();
       await this.#jobs.update(trx, jobId, values);
       const retention =
         next === null
@@ -214,10 +226,48 @@ export class JobsOfClient implements JobService {
     if (!moved) throw new BackupError('LAYOUT_FIXED');
   }
 
+  async #setEncryption(trx: Transaction, jobId: string, encrypted: boolean): Promise<void> {
+    if (!(await this.#jobs.encryptIfNeverRun(trx, jobId, encrypted))) throw encryptionFixed();
+    if (encrypted) await this.#makeKeys(trx, jobId);
+  }
+
+  async #makeKeys(trx: Transaction, jobId: string): Promise<void> {
+    const { secrets, newId } = this.#parts;
+    await this.#keys.ensure(trx, jobId, () => newWrappedKeys(secrets, newId()));
+  }
+
   async #audit(trx: Transaction, action: string, jobId: string, params: Record<string, unknown>): Promise<void> {
     const target = { targetKind: 'job', targetId: jobId, params };
     await appendAudit(this.#parts.database, trx, { ...clientActor(this.#clientId), action, ...target });
   }
+}
+
+/** What the changes make of the job's encryption; null: it stays. @throws BackupError `LAYOUT_FIXED` */
+function newEncryption(job: StoredJob, { encryption_enabled: wanted }: JobChanges): boolean | null {
+  if (wanted === undefined || wanted === job.encryption_enabled) return null;
+  if (job.layout_fixed) throw encryptionFixed();
+  return wanted;
+}
+
+function encryptionFixed(): BackupError {
+  return new BackupError(
+    'LAYOUT_FIXED',
+    'Encryption is fixed after the first run: what lies in the bucket stays as it is. Create a second job for it, into a folder of its own.',
+  );
+}
+
+/** The mode that the changes ask for; null: it stays. @throws BackupError `LAYOUT_FIXED` */
+function newMode(job: StoredJob, { backup_mode: wanted = '' }: JobChanges): 'sync' | 'archive' | null {
+  if (wanted === '' || wanted === job.backup_mode) return null;
+  if (job.layout_fixed) throw modeFixed();
+  return wanted === 'archive' ? 'archive' : 'sync';
+}
+
+function modeFixed(): BackupError {
+  return new BackupError(
+    'LAYOUT_FIXED',
+    'The mode is fixed after the first run. Create a second job for the other one, into a folder of its own.',
+  );
 }
 
 type NewPlace = Place & { readonly accountId: number };

@@ -1,6 +1,6 @@
 import type { Database } from '../database/connect.ts';
 import { ClientSettings } from '../database/settings.ts';
-import type { HostRecords } from '../host/port.ts';
+import type { HostPort, HostRecords } from '../host/port.ts';
 import { isTimezone } from '../schedule/zone.ts';
 import type { DownloadSlots } from '../browse/download-slots.ts';
 import type { PointLibrary } from '../browse/library.ts';
@@ -29,6 +29,8 @@ export interface ServiceParts {
     /** Where browsers reach the pages, without slash at its end; null: not told. */
     readonly publicUrl: string | null;
   };
+  /** Whether this is the customer's password; absent where the host cannot tell. */
+  readonly confirmPassword?: NonNullable<HostPort['confirmPassword']>;
   /** UUIDv7. */
   newId(): string;
   /** Epoch milliseconds. */

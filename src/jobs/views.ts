@@ -64,6 +64,7 @@ export function jobView(job: StoredJob, timezone: string): JobView {
       drill_last_at: job.drill_last_at,
       drill_next_at: job.drill_next_at,
       drill_overdue_since: job.drill_overdue_since,
+      recovery_kit_at: job.kit_downloaded_at,
     }),
     retention_mode: job.retention_mode,
     retention_value: job.retention_value,

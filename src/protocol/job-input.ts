@@ -57,6 +57,8 @@ const rest = {
   dest_type: line({ max: 16 }).optional(),
   backup_mode: line({ max: 16 }).optional(),
   engine: line({ max: 16 }).optional(),
+  /** Only before the first run. */
+  encryption_enabled: flag().optional(),
   schedule_type: line({ max: 16 }).optional(),
   schedule_time: clearable(line({ max: 8 })).optional(),
   schedule_weekday: clearable(number({ min: 1, max: 7 })).optional(),
@@ -88,7 +90,6 @@ const rest = {
  * "none" is in src/jobs/availability.ts.
  */
 export const unavailableFields = [
-  'encryption_enabled',
   'encryption_mode',
   'compression_enabled',
   'compression',

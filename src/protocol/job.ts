@@ -59,6 +59,8 @@ export const JobView = z.object({
   start_jitter_seconds: z.number(),
   overdue_grace_seconds: z.number(),
   encryption_enabled: z.boolean(),
+  /** Encrypted jobs: when a recovery kit was first downloaded; null: never, and without it nobody but this installation can restore. */
+  ...timeFields('recovery_kit_at'),
   validation_mode: z.string(),
   /** Null: never by schedule. */
   validation_every_days: z.number().nullable(),
@@ -129,8 +131,6 @@ export const ConnectionView = z.object({
 });
 export type ConnectionView = z.infer<typeof ConnectionView>;
 
-export const SettingsView = z.object({
-  default_notify_emails: z.array(z.string()),
 /** Folders of a source that lie directly in one folder. */
 export const SourceFolders = z.object({
   /** By name; `path` is what `source_path` of a job would be. */
@@ -140,6 +140,8 @@ export const SourceFolders = z.object({
 });
 export type SourceFolders = z.infer<typeof SourceFolders>;
 
+export const SettingsView = z.object({
+  default_notify_emails: z.array(z.string()),
   default_notify_on_success: z.boolean(),
   default_notify_on_warning: z.boolean(),
   default_notify_on_failure: z.boolean(),

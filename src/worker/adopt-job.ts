@@ -8,6 +8,7 @@ import { OWNER_KEY } from '../layout/keys.ts';
 import { readOwner } from '../layout/owner.ts';
 import { bucketAccess } from '../storage/destinations.ts';
 import { openS3Store } from '../storage/s3.ts';
+import { keysFromBucket } from './job-keys.ts';
 import { macKeysOf, ownershipOf, type WorkerServices } from './services.ts';
 
 export interface Adoption {
@@ -18,7 +19,7 @@ export interface Adoption {
 
 /**
  * Puts our owner marker into a job's prefix, whatever lay there. The decision is an operator's and goes into the audit log before
- * the marker is written.
+ * the marker is written. Keys of an encrypted job that the database lacks are taken from the bucket.
  * @throws BackupError `JOB_NOT_FOUND`, and what the storage says
  */
 export async function adoptJob(
@@ -56,6 +57,7 @@ export async function adoptJob(
     params: { before, bucket: job.bucketName, prefix: job.prefix },
   });
   await guard.write();
+  await keysFromBucket(services, job, openS3Store(access));
   return { state: 'adopted', before };
 }
 

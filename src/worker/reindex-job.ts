@@ -10,13 +10,13 @@ import { BackupError, isBackupError } from '../errors/backup-error.ts';
 import type { ReindexPlan } from '../layout/reindex.ts';
 import { bucketAccess } from '../storage/destinations.ts';
 import { openS3Store } from '../storage/s3.ts';
-import { jobEncryption } from './job-keys.ts';
+import { keysFromBucket } from './job-keys.ts';
 import { toPointView, toRunViews } from './ledger.ts';
 import { macKeysOf, ownershipOf, type WorkerServices } from './services.ts';
 
 /**
  * Makes the database what the bucket of one job says. Holds the job's active key meanwhile, so no backup of it can run.
- * @throws BackupError `JOB_NOT_FOUND`, `ALREADY_RUNNING` (stop the workers first), `ERR_DEST_NOT_OURS`, `ERR_KEY_UNKNOWN`, and what the storage says
+ * @throws BackupError `JOB_NOT_FOUND`, `ALREADY_RUNNING` (stop the workers first), `ERR_DEST_NOT_OURS`, `ERR_CRYPT_KEYS_OTHER`, `ERR_KEY_UNKNOWN`, and what the storage says
  */
 export async function reindexJob(services: WorkerServices, jobUuid: string, signal: AbortSignal): Promise<ReindexPlan> {
   const { database, config, records, secrets } = services;
@@ -44,7 +44,7 @@ export async function reindexJob(services: WorkerServices, jobUuid: string, sign
       owner: ownershipOf(services),
       store: openS3Store(access),
       keys: macKeysOf(secrets),
-      encryption: await jobEncryption(services, job),
+      encryption: await keysFromBucket(services, job, openS3Store(access)),
       ledger: ledgerOf(services, job, lease, AbortSignal.any([signal, kept.signal])),
       workFolder,
     });

@@ -64,6 +64,7 @@ const cases: Readonly<Record<string, Case>> = {
   cloudbackup_download: {
     tries: (ids) => [{ point_id: ids.point }, { point_id: ids.point, paths: 'a', format: 'file' }],
   },
+  cloudbackup_recovery_kit: { tries: (ids) => [{ job_id: ids.job }, { job_uuid: ids.job, confirmation: 'x' }] },
   cloudbackup_start_validation: {
     tries: (ids, own) => [{ job_id: ids.job }, { job_id: own.job, point_id: ids.point }],
   },
@@ -127,10 +128,10 @@ const cases: Readonly<Record<string, Case>> = {
       { ...driveSource, source_connection_id: ids.source },
     ],
   },
-  cloudbackup_accept_host_key: { tries: (ids) => [{ job_id: ids.job, fingerprint: 'SHA256:x' }] },
   cloudbackup_browse_source: {
     tries: (ids) => [{ job_id: ids.job }, { job_id: ids.job, path: 'x' }],
   },
+  cloudbackup_accept_host_key: { tries: (ids) => [{ job_id: ids.job, fingerprint: 'SHA256:x' }] },
   cloudbackup_release_brake: { tries: (ids) => [{ job_id: ids.job }] },
   admin_list_runs: { sees: 'own data' },
   admin_list_workers: { sees: 'own data' },

@@ -22,6 +22,15 @@ export async function findAdmin(knex: Knex, username: string, password: string):
   return await checked(row, password, 'admin');
 }
 
+/** Whether this is the password of the customer with this number. */
+export async function isPasswordOf(knex: Knex, clientId: number, password: string): Promise<boolean> {
+  const row: unknown = await knex('tblclients')
+    .where('id', clientId)
+    .select({ id: 'id', first: 'firstname', last: 'lastname', password: 'password' })
+    .first();
+  return (await checked(row, password, 'client')) !== null;
+}
+
 async function checked(row: unknown, password: string, kind: SignIn['kind']): Promise<SignIn | null> {
   const found = Row.safeParse(row);
   const right = await verifyPassword(password, found.success ? found.data.password : '');

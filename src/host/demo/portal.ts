@@ -7,7 +7,7 @@ import { billingTables } from '../billing-tables.ts';
 import type { HostPort, Identity, NavigationLink, Theme } from '../port.ts';
 import type { Mailbox } from './mailbox.ts';
 import { customerPages, adminPages } from './pages.ts';
-import { findAdmin, findCustomer } from './people.ts';
+import { findAdmin, findCustomer, isPasswordOf } from './people.ts';
 import { currentSignIn, identify, isOwnForm, ownPath, sessions, signIn, signOut } from './session.ts';
 import { createDemoViews, type DemoViews } from './views.ts';
 
@@ -54,6 +54,7 @@ export function createDemoHost(knex: Knex, mailbox: Mailbox, clock: () => number
       const page = request.path.startsWith('/admin') ? '/admin/sign-in' : '/sign-in';
       return `${page}?next=${encodeURIComponent(request.originalUrl)}`;
     },
+    confirmPassword: async (clientId, password) => await isPasswordOf(knex, clientId, password),
     theme: () => theme,
     navigation: (_, identity) => [...menuOf(identity)],
     sendEmail: mailbox.send,
