@@ -1,4 +1,5 @@
 import { BackupError } from '../errors/backup-error.ts';
+import { keptTogether } from '../layout/keys.ts';
 import { compareUtf8 } from '../layout/order.ts';
 import type { ChunkRef } from '../layout/types.ts';
 import { fetchChunk, openManifest, type OpenManifest, type PointSource } from './point-reader.ts';
@@ -18,7 +19,7 @@ export interface ReferringClaim {
 
 /** Everything that some manifests name. */
 export interface References {
-  /** Keys of objects, sorted by their bytes; some may come twice. */
+  /** Keys of objects (of archives: `keptTogether`), sorted by their bytes; some may come twice. */
   readonly objects: Replayable<string>;
   readonly chunks: ReadonlySet<string>;
 }
@@ -73,7 +74,8 @@ async function* namedObjects(
       CHUNKS_AT_ONCE,
       async (chunk) => await fetchChunk(bucket, chunk),
     );
-    for (const { key } of batch.flat()) {
+    for (const entry of batch.flat()) {
+      const key = keptTogether(entry.key);
       if (key === '' || recent.has(key)) continue;
       if (recent.size >= memoryItems) recent = new Set();
       recent.add(key);

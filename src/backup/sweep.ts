@@ -1,6 +1,6 @@
 import { isBackupError } from '../errors/backup-error.ts';
 import type { DeletableObject } from '../layout/deletable.ts';
-import { CHUNKS_FOLDER, RUN_FOLDER_START } from '../layout/keys.ts';
+import { CHUNKS_FOLDER, keptTogether, RUN_FOLDER_START } from '../layout/keys.ts';
 import { compareUtf8 } from '../layout/order.ts';
 import { placeOf } from '../layout/sweep.ts';
 import type { DatabaseView, FreedSpace, PointView } from './prune-ledger.ts';
@@ -31,10 +31,10 @@ export async function findGarbage(
   references: References,
   sweepable: ReadonlySet<string>,
 ): Promise<Garbage> {
-  const found = async function* (): AsyncGenerator<{ key: string; size: number }> {
-    for await (const { key, size } of bucket.list(RUN_FOLDER_START)) yield { key, size };
+  const found = async function* (): AsyncGenerator<ListedObject> {
+    for await (const { key, size } of bucket.list(RUN_FOLDER_START)) yield { key, size, name: keptTogether(key) };
   };
-  const listed = await sortExternally(found(), (a, b) => compareUtf8(a.key, b.key), space);
+  const listed = await sortExternally(found(), (a, b) => compareUtf8(a.name, b.name), space);
   const objects = new SpillList<GarbageObject>(space);
   const remaining = { objects: 0, bytes: 0 };
   for await (const { key, size, isNamed } of besideNames(listed, references.objects)) {
@@ -51,17 +51,24 @@ export async function findGarbage(
   return { objects, remaining };
 }
 
+interface ListedObject {
+  readonly key: string;
+  readonly size: number;
+  /** By which a manifest keeps it. */
+  readonly name: string;
+}
+
 /** Merges a sorted listing with sorted names. */
 async function* besideNames(
-  listed: AsyncIterable<{ readonly key: string; readonly size: number }>,
+  listed: AsyncIterable<ListedObject>,
   names: AsyncIterable<string>,
 ): AsyncGenerator<{ key: string; size: number; isNamed: boolean }> {
   const iterator = names[Symbol.asyncIterator]();
   let name = await iterator.next();
   try {
-    for await (const { key, size } of listed) {
-      while (name.done !== true && compareUtf8(name.value, key) < 0) name = await iterator.next();
-      yield { key, size, isNamed: name.done !== true && name.value === key };
+    for await (const { key, size, name: wanted } of listed) {
+      while (name.done !== true && compareUtf8(name.value, wanted) < 0) name = await iterator.next();
+      yield { key, size, isNamed: name.done !== true && name.value === wanted };
     }
   } finally {
     await iterator.return?.();

@@ -1,3 +1,4 @@
+import { ArchiveExtents } from '../archive/archive-extents.ts';
 import { isBackupError } from '../errors/backup-error.ts';
 import type { ErrorCode } from '../errors/catalogue.ts';
 import type { BackupEngine } from '../engines/port.ts';
@@ -74,6 +75,7 @@ export class Validation {
   readonly tally = new ProofTally();
   readonly source: SourceReport = { byChecksum: 0, bySize: 0, unread: 0, error: null };
   readonly #request: ValidationRequest;
+  readonly #extents = new ArchiveExtents(async (key) => await this.#sizeOf(key));
   #filesTotal = 0;
 
   constructor(request: ValidationRequest) {
@@ -132,6 +134,10 @@ export class Validation {
     try {
       for await (const entry of needed) {
         this.#request.signal.throwIfAborted();
+        if (entry.offset !== undefined) {
+          this.#tell(entry, await this.#judgeArchived(entry));
+          continue;
+        }
         const folder = folderOf(entry);
         if (group?.folder !== folder) {
           await group?.close();
@@ -213,6 +219,16 @@ export class Validation {
     return verdict === 'ask' && bucket.cipher !== null ? 'NO_CHECKSUM' : verdict;
   }
 
+  async #judgeByName(entry: Entry): Promise<ObjectVerdict> {
+    return entry.offset === undefined ? judgeHead(entry, await this.#head(entry)) : await this.#judgeArchived(entry);
+  }
+
+  /** Of a file in an archive no request tells more than that its archive is there and long enough: the restore test reads the bytes. */
+  async #judgeArchived(entry: Entry): Promise<ObjectVerdict> {
+    const verdicts = { there: 'NO_CHECKSUM', missing: 'OBJECT_MISSING', short: 'OBJECT_SIZE' } as const;
+    return verdicts[await this.#extents.judge(entry)];
+  }
+
   async #head(entry: Entry): Promise<ObjectHead | null> {
     const { bucket } = this.#request.points;
     const head = await this.#headOf(entry.key);
@@ -222,6 +238,11 @@ export class Validation {
   async #headOf(key: string): Promise<ObjectHead | null> {
     const { points, signal } = this.#request;
     return await points.bucket.store.head(points.bucket.prefix + key, { signal });
+  }
+
+  async #sizeOf(key: string): Promise<number | null> {
+    const head = await this.#headOf(key);
+    return head === null ? null : this.#request.points.bucket.factsOf(head).size;
   }
 
   #progress(): void {
@@ -271,7 +292,7 @@ export class Validation {
     try {
       for (const entry of stored) {
         signal.throwIfAborted();
-        await pool.start(async () => this.#tell(entry, judgeHead(entry, await this.#head(entry))));
+        await pool.start(async () => this.#tell(entry, await this.#judgeByName(entry)));
       }
     } finally {
       await pool.drain();

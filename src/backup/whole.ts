@@ -1,5 +1,6 @@
+import { ArchiveExtents } from '../archive/archive-extents.ts';
 import { isBackupError } from '../errors/backup-error.ts';
-import { RUN_FOLDER_START } from '../layout/keys.ts';
+import { parseKey, RUN_FOLDER_START } from '../layout/keys.ts';
 import { compareUtf8 } from '../layout/order.ts';
 import type { Manifest } from '../layout/types.ts';
 import { readEntries, type PointSource } from './point-reader.ts';
@@ -21,6 +22,8 @@ const byKey = (a: SizedKey, b: SizedKey): number => compareUtf8(a.key, b.key);
 export class WholenessProof {
   readonly #source: PointSource;
   readonly #space: SpillSpace;
+  /** Sizes of archives, known once the objects were listed. */
+  readonly #archives = new Map<string, number>();
   #objects: Promise<Replayable<SizedKey>> | null = null;
 
   constructor(source: PointSource, space: SpillSpace) {
@@ -32,7 +35,7 @@ export class WholenessProof {
     try {
       const needed = await sortExternally(this.#neededBy(manifest), byKey, this.#space);
       this.#objects ??= sortExternally(this.#listed(), byKey, this.#space);
-      return await contains(await this.#objects, needed);
+      return (await contains(await this.#objects, needed)) && (await this.#reaches(manifest));
     } catch (error) {
       if (isBackupError(error, 'ERR_MANIFEST_INVALID')) return false;
       throw error;
@@ -52,17 +55,30 @@ export class WholenessProof {
     return { files, bytes };
   }
 
+  /** Files of archives lie within what was listed of them. */
+  async #reaches(manifest: Manifest): Promise<boolean> {
+    if (this.#archives.size === 0) return true;
+    const extents = new ArchiveExtents(async (key) => this.#archives.get(key) ?? null);
+    for await (const entry of readEntries(this.#source, manifest)) {
+      if (entry.offset !== undefined && (await extents.judge(entry)) !== 'there') return false;
+    }
+    return true;
+  }
+
   async *#neededBy(manifest: Manifest): AsyncGenerator<SizedKey> {
     for await (const entry of readEntries(this.#source, manifest)) {
-      // An entry of an archive is a part of its object: that the object is there is all a listing can tell.
+      // An entry of an archive is a part of its object.
       if (entry.key !== '') yield { key: entry.key, size: entry.offset === undefined ? entry.size : -1 };
     }
   }
 
   async *#listed(): AsyncGenerator<SizedKey> {
     const { bucket } = this.#source;
-    for await (const object of bucket.list(RUN_FOLDER_START))
-      yield { key: object.key, size: bucket.factsOf(object).size };
+    for await (const object of bucket.list(RUN_FOLDER_START)) {
+      const { size } = bucket.factsOf(object);
+      if (parseKey(object.key)?.kind === 'archive') this.#archives.set(object.key, size);
+      yield { key: object.key, size };
+    }
   }
 }
 

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { ArchiveReader } from '../archive/archive-reader.ts';
 import type { JobCipher } from '../crypt/job-cipher.ts';
 import { streamFile } from '../crypt/sealed-object.ts';
 import { BackupError } from '../errors/backup-error.ts';
@@ -28,12 +29,14 @@ export interface Objects {
   readonly signal: AbortSignal;
   /** Null or absent: its files are not encrypted. */
   readonly cipher?: JobCipher | null;
+  /** Where its files lie in archives: one reader for all of them, as neighbours lie in one frame. */
+  readonly archives?: ArchiveReader;
 }
 
 /** A small file, read and checked, or what is wrong with it. Throws what the storage says. */
 export async function readWhole(objects: Objects, entry: Entry): Promise<Buffer | Gap> {
   if (entry.state === 'failed') return 'not_in_point';
-  requirePlain(entry);
+  if (entry.offset !== undefined) return await readMember(objects, entry);
   // The bucket is the customer's: another object of any size may lie there by now.
   const { store, prefix, signal, cipher } = objects;
   const read = await readBounded(store, prefix + entry.key, cipher?.sealedSize(entry.size) ?? entry.size, signal);
@@ -47,9 +50,9 @@ export async function readWhole(objects: Objects, entry: Entry): Promise<Buffer 
 /** Looks at a large file's object without reading it. Null: as far as can be told it is what was stored. */
 export async function inspectObject(objects: Objects, entry: Entry): Promise<Gap | null> {
   if (entry.state === 'failed') return 'not_in_point';
-  requirePlain(entry);
   const head = await objects.store.head(objects.prefix + entry.key, { signal: objects.signal });
   if (head === null) return 'missing';
+  if (entry.offset !== undefined) return null;
   if (objects.cipher) return objects.cipher.plainSize(head.size) === entry.size ? null : 'damaged';
   const otherHash = entry.hash !== null && head.md5 !== null && entry.hash !== `md5:${head.md5}`;
   return head.size !== entry.size || otherHash ? 'damaged' : null;
@@ -61,7 +64,6 @@ export async function inspectObject(objects: Objects, entry: Entry): Promise<Gap
  * @throws BackupError `ERR_RESTORE_MISMATCH`, `ERR_OBJECT_MISSING`, and what the storage says
  */
 export async function* readChecked(objects: Objects, entry: Entry): AsyncGenerator<Buffer> {
-  requirePlain(entry);
   const hash = createHash('md5');
   let size = 0;
   let last: Buffer | null = null;
@@ -77,14 +79,14 @@ export async function* readChecked(objects: Objects, entry: Entry): AsyncGenerat
   if (last !== null) yield last;
 }
 
-async function* piecesOf({ store, prefix, signal, cipher }: Objects, entry: Entry): AsyncGenerator<Buffer> {
+async function* piecesOf(objects: Objects, entry: Entry): AsyncGenerator<Buffer> {
+  const { signal } = objects;
   let at = 0;
   for (let read = 1; ; read += 1) {
     try {
-      const range = at === 0 ? undefined : { first: at, last: entry.size - 1 };
-      const stream = await streamFile(store, prefix + entry.key, cipher ?? null, range, signal);
+      const stream = await open(objects, entry, at);
       if (stream === null) throw new BackupError('ERR_OBJECT_MISSING', undefined, { details: { path: entry.path } });
-      for await (const piece of stream as AsyncIterable<Buffer>) {
+      for await (const piece of stream) {
         at += piece.length;
         yield piece;
       }
@@ -99,10 +101,31 @@ async function* piecesOf({ store, prefix, signal, cipher }: Objects, entry: Entr
   }
 }
 
-/** A file inside of an archive object has other bytes around it. */
-function requirePlain(entry: Entry): void {
-  if (entry.offset === undefined) return;
-  throw new BackupError('ERR_NOT_AVAILABLE', 'Files of an archive backup cannot be downloaded yet.');
+async function open(objects: Objects, entry: Entry, at: number): Promise<AsyncIterable<Buffer> | null> {
+  const { store, prefix, cipher, signal } = objects;
+  if (entry.offset !== undefined) return await archivesOf(objects).stream(entry, at);
+  const range = at === 0 ? undefined : { first: at, last: entry.size - 1 };
+  return await streamFile(store, prefix + entry.key, cipher ?? null, range, signal);
+}
+
+/** A small file out of an archive. */
+async function readMember(objects: Objects, entry: Entry): Promise<Buffer | Gap> {
+  try {
+    const content = await archivesOf(objects).stream(entry);
+    if (content === null) return 'missing';
+    const pieces: Buffer[] = [];
+    for await (const piece of content) pieces.push(piece);
+    const body = Buffer.concat(pieces);
+    return body.length === entry.size && (entry.hash === null || entry.hash === md5Of(body)) ? body : 'damaged';
+  } catch (error) {
+    if (error instanceof FormatError) return 'damaged';
+    throw error;
+  }
+}
+
+function archivesOf({ archives }: Objects): ArchiveReader {
+  if (archives === undefined) throw new BackupError('ERR_INTERNAL', 'Nothing was given to read archives by.');
+  return archives;
 }
 
 function mismatch(entry: Entry): BackupError {

@@ -14,6 +14,7 @@ export interface WorkerJob {
   readonly bucketId: number;
   readonly bucketName: string;
   readonly prefix: string;
+  readonly mode: 'sync' | 'archive';
   readonly brakePercent: number;
   readonly brakeMinFiles: number;
   readonly bandwidthLimitKbps: number | null;
@@ -45,6 +46,7 @@ export async function readWorkerJob(
     bucketId: Number(row['dest_bucket_id']),
     bucketName: String(row['dest_bucket_name']),
     prefix: String(row['dest_prefix']),
+    mode: row['backup_mode'] === 'archive' ? 'archive' : 'sync',
     brakePercent: Number(row['brake_percent']),
     brakeMinFiles: Number(row['brake_min_files']),
     bandwidthLimitKbps: numberOrNull('bandwidth_limit_kbps'),

@@ -31,7 +31,7 @@ export function refuseUnavailable(changes: JobChanges): void {
     if (nothing.has(value) || isEmptyCollection(value)) continue;
     refuse(field, typeof value === 'object' ? 'this' : value);
   }
-  const expected = { backup_mode: ['', 'sync'], engine: ['', 'sync'], dest_type: ['', 's3'] } as const;
+  const expected = { backup_mode: ['', 'sync', 'archive'], engine: ['', 'sync'], dest_type: ['', 's3'] } as const;
   for (const [field, values] of Object.entries(expected)) {
     const value = changes[field as keyof typeof expected];
     if (value !== undefined && !(values as readonly string[]).includes(value)) refuse(field, value);

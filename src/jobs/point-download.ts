@@ -1,3 +1,4 @@
+import { ArchiveReader } from '../archive/archive-reader.ts';
 import { windowsName } from '../browse/archive-names.ts';
 import type { ArchiveFormat } from '../browse/archive-writer.ts';
 import { archiveOf } from '../browse/download.ts';
@@ -44,12 +45,11 @@ export async function startDownload(context: Context, request: Request): Promise
     const store = await reader.store(point, { patient: true });
     const cipher = await reader.cipher(point);
     const hold = await holdAndTell(context, { ...request, paths: selection, files });
-    const objectsFor = (signal: AbortSignal): Objects => ({
-      store,
-      prefix: point.prefix,
-      cipher,
-      signal: AbortSignal.any([signal, hold.lost]),
-    });
+    const objectsFor = (wanted: AbortSignal): Objects => {
+      const signal = AbortSignal.any([wanted, hold.lost]);
+      const place = { store, prefix: point.prefix, cipher, signal };
+      return { ...place, archives: new ArchiveReader(place) };
+    };
     return {
       ...descriptionOf(point, { ...request, paths: selection }, file),
       body: (signal) =>

@@ -84,6 +84,14 @@ export const fileKey = (run: string, claim: string, path: string, names: FileNam
 /** `part` counts from 1; the first one has no number in its name. */
 export const archiveKey = (run: string, claim: string, part = 1): string =>
   `${claimFolder(run, claim)}archive.tar.zst${part === 1 ? '' : `.${String(part).padStart(3, '0')}`}`;
+/**
+ * What a file's object stays or goes with: itself, or the first object of its archive. A file may begin in one object of an archive and end in
+ * another, so an archive of which one file is needed stays whole.
+ */
+export function keptTogether(key: string): string {
+  const match = key.startsWith(RUN_FOLDER_START) ? SHAPES.archive.exec(key) : null;
+  return match === null ? key : archiveKey(text(match[1]), text(match[2]));
+}
 /** `hash`: SHA-256 in hex of the uncompressed lines. */
 export const chunkKey = (hash: string, run: string, claim: string): string => `${CHUNKS_FOLDER}${hash}.${run}.${claim}`;
 export const manifestKey = (run: string, claim: string): string => `${MANIFESTS_FOLDER}${run}.${claim}.json`;

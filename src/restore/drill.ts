@@ -3,7 +3,7 @@ import { openManifest, readEntries, type PointSource } from '../backup/point-rea
 import { ProofTally, type ProofOutcome } from '../backup/proof.ts';
 import { findEntry, missingChunks, sampleEntries, type BrokenChunk, type RandomSource } from '../backup/sample.ts';
 import { TaskPool } from '../backup/task-pool.ts';
-import { streamFile } from '../crypt/sealed-object.ts';
+import { EntryReader } from '../content/entry-reader.ts';
 import { isBackupError } from '../errors/backup-error.ts';
 import { FormatError } from '../layout/entries.ts';
 import { manifestKey } from '../layout/keys.ts';
@@ -49,11 +49,14 @@ export class Drill {
   canary: string | null = null;
   durationMs = 0;
   readonly #request: DrillRequest;
+  readonly #reader: EntryReader;
   #filesTotal = 0;
   #bytesTotal = 0;
 
   constructor(request: DrillRequest) {
     this.#request = request;
+    const { store, prefix, cipher } = request.points.bucket;
+    this.#reader = new EntryReader({ store, prefix, cipher, signal: request.signal });
   }
 
   /** `size_only`: the content of at least one file could not be compared. */
@@ -172,14 +175,13 @@ export class Drill {
 
   /** Null: there is no such object. `unopenable`: it is not what was encrypted. More than the entry says is not read to its end. */
   async #read(entry: Entry): Promise<{ bytes: number; md5: string } | 'unopenable' | null> {
-    const { points, signal } = this.#request;
-    const { store, prefix, cipher } = points.bucket;
+    const { signal } = this.#request;
     const hash = createHash('md5');
     let bytes = 0;
     try {
-      const body = await streamFile(store, prefix + entry.key, cipher, undefined, signal);
+      const body = await this.#reader.stream(entry);
       if (body === null) return null;
-      for await (const piece of body as AsyncIterable<Buffer>) {
+      for await (const piece of body) {
         signal.throwIfAborted();
         bytes += piece.length;
         if (bytes > entry.size) break;
@@ -200,7 +202,7 @@ export class Drill {
   async #isKeyServiceTag(entry: Entry): Promise<boolean> {
     const { points, signal } = this.#request;
     const { store, prefix, cipher } = points.bucket;
-    if (cipher !== null) return false;
+    if (cipher !== null || entry.offset !== undefined) return false;
     const head = await store.head(prefix + entry.key, { signal });
     if (head === null || head.md5 !== null || recordedMd5(head.metadata) !== null) return false;
     for await (const object of store.list(prefix + entry.key, { signal })) {
@@ -210,9 +212,8 @@ export class Drill {
   }
 }
 
-/** An archive's entries are read by their frames, which is another matter than a whole object. */
 function canBeRead(entry: Entry): boolean {
-  return entry.state !== 'failed' && entry.offset === undefined;
+  return entry.state !== 'failed';
 }
 
 function isCanary(entry: Entry): boolean {

@@ -72,6 +72,8 @@ export async function groupEntries(
 /** Null: the object has another name than the file, so it must be copied by itself. */
 function placeOf(entry: Entry, names: FileNames): { fromKey: string; toPath: string; name: string } | null {
   const parsed = parseKey(entry.key);
+  // Files of an archive come one by one, in its order, so that each part of it is read once; a name that is no text can only be listed.
+  if (parsed?.kind === 'archive' && !isText(entry.path)) return { fromKey: entry.key, toPath: '', name: entry.path };
   if (parsed?.kind !== 'file') return null;
   const folder = filesFolder(parsed.run, parsed.claim).replace(/\/$/, '');
   const held = names.pathOfKey(parsed.name);

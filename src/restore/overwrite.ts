@@ -56,6 +56,8 @@ function seconds(epochMs: number): number {
  * said. Epoch milliseconds.
  */
 export async function timeOfEntry(bucket: JobBucket, entry: Entry, signal: AbortSignal): Promise<number> {
+  // In an archive there is nothing but what the listing said.
+  if (entry.offset !== undefined) return Date.parse(entry.mtime);
   const head = await bucket.store.head(bucket.prefix + entry.key, { signal });
   return objectTime(head?.metadata ?? {}) ?? Date.parse(entry.mtime);
 }

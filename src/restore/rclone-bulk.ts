@@ -28,6 +28,8 @@ export interface RcloneBulkOptions {
   readonly from: BucketAccess;
   /** Its files are encrypted. Null or absent: they lie there as they are. */
   readonly cipher?: JobCipher | null;
+  /** Files are read from their beginning to their end, in one piece. */
+  readonly inOnePiece?: boolean;
   readonly to: BulkDestination;
   /** Private folder for file lists. */
   readonly workFolder: string;
@@ -110,9 +112,14 @@ class RcloneBulk implements BulkCopier {
   #flags(existing: ExistingFiles): string[] {
     const { bandwidth } = this.#options;
     return [
-      ...restoreFlags({ transfers: this.#transfers, to: this.#target.place, existing }),
+      ...this.#transferFlags(existing),
       ...(bandwidth > 0 ? ['--bwlimit', `${Math.max(1, Math.round(bandwidth))}B`] : []),
     ];
+  }
+
+  #transferFlags(existing: ExistingFiles): string[] {
+    const flags = restoreFlags({ transfers: this.#transfers, to: this.#target.place, existing });
+    return this.#options.inOnePiece === true ? [...flags, '--multi-thread-streams', '0'] : flags;
   }
 
   #startDaemon({ existing, signal }: SingleCopies): RcloneDaemon {
@@ -164,7 +171,7 @@ class RcloneBulk implements BulkCopier {
     const { binary, workFolder, bandwidth } = this.#options;
     const process = startTransfer({
       binary,
-      args: [...args, ...restoreFlags({ transfers: this.#transfers, to: this.#target.place, existing })],
+      args: [...args, ...this.#transferFlags(existing)],
       remotes: this.#remotes,
       sides: this.#sides,
       folder: workFolder,

@@ -1,8 +1,8 @@
+import { memberKey } from '../archive/member-keys.ts';
 import { openManifest, readEntries, type PointSource } from '../backup/point-reader.ts';
 import { SpillList, type SpillSpace } from '../backup/spill.ts';
 import { TaskPool } from '../backup/task-pool.ts';
 import { BackupError } from '../errors/backup-error.ts';
-import { parseKey } from '../layout/keys.ts';
 import type { Entry, Manifest } from '../layout/types.ts';
 import { groupEntries, isText, type CopyGroup } from './groups.ts';
 import { inOrder } from './in-order.ts';
@@ -186,9 +186,8 @@ class Restore {
         continue;
       }
       this.#counts.bytes += entry.size;
-      const refusal = parseKey(entry.key)?.kind === 'file' ? this.#request.target.refusal(entry.path) : null;
-      if (parseKey(entry.key)?.kind !== 'file') this.#problem(entry.path, 'ERR_NOT_AVAILABLE');
-      else if (refusal !== null) this.#problem(entry.path, refusal);
+      const refusal = this.#request.target.refusal(entry.path);
+      if (refusal !== null) this.#problem(entry.path, refusal);
       else yield entry;
     }
   }
@@ -253,9 +252,11 @@ class Restore {
 
   async *#singles(entries: AsyncIterable<Entry>): AsyncGenerator<SingleCopy> {
     const { prefix } = this.#request.source.bucket;
-    for await (const { key, path, size } of entries) {
+    for await (const entry of entries) {
+      const { key, path, size } = entry;
+      const fromKey = prefix + (entry.offset === undefined ? key : memberKey(entry));
       // Renamed, and no text: there is no way to tell the program what to call it.
-      if (isText(path)) yield { fromKey: prefix + key, toPath: path, size };
+      if (isText(path)) yield { fromKey, toPath: path, size };
       else this.#fail(path, 'ERR_TRANSFER');
     }
   }

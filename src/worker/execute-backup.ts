@@ -44,6 +44,7 @@ export async function executeBackup(scope: RunScope): Promise<void> {
     job: {
       uuid: job.uuid,
       prefix: job.prefix,
+      mode: job.mode,
       sourceType: job.sourceType,
       frozen: job.frozen,
       brakes: { share: job.brakePercent / 100, minFiles: job.brakeMinFiles },

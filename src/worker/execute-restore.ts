@@ -1,3 +1,4 @@
+import { openCopySource } from '../archive/copy-source.ts';
 import { JobBucket } from '../backup/job-bucket.ts';
 import { finishRun } from '../database/leases.ts';
 import { appendEvents } from '../database/events.ts';
@@ -37,7 +38,7 @@ export async function executeRestore(scope: RunScope): Promise<void> {
   active.watchHolds([hold]);
   const owner = await readWorkerJob(database, { id: point.jobId });
   if (owner === null) throw new BackupError('JOB_NOT_FOUND');
-  const from = await bucketAccess(
+  const access = await bucketAccess(
     records,
     secrets,
     { clientId: job.clientId, bucketId: point.bucketId, bucketName: point.bucket },
@@ -45,24 +46,32 @@ export async function executeRestore(scope: RunScope): Promise<void> {
   );
   const cipher = await jobCipher(services, owner);
   const figures = new RestoreFigures();
-  const report = await restorePoint({
+  const from = {
     source: {
-      bucket: new JobBucket(openS3Store(from), point.prefix, active.signal, cipher),
+      bucket: new JobBucket(openS3Store(access), point.prefix, active.signal, cipher),
       job: owner.uuid,
       keys: macKeysOf(secrets),
     },
     place: { run: point.runUuid, claim: point.claimName },
     manifestSha256: point.manifestSha256,
-    paths: options.paths,
-    overwrite: options.overwrite,
-    dryRun: options.dry_run,
-    continuing: active.run.claim > 1,
-    target: await openRestoreTarget(scope, options, { from: { access: from, cipher }, owner }),
-    space: { folder, memoryItems: 50_000 },
     signal: active.signal,
-    onProgress: (progress) => reporter.figures(figures.take(progress)),
-  });
-  await finish(scope, report, placeOf(options));
+  };
+  const copies = await openCopySource({ ...from, mode: owner.mode, access });
+  try {
+    const report = await restorePoint({
+      ...from,
+      paths: options.paths,
+      overwrite: options.overwrite,
+      dryRun: options.dry_run,
+      continuing: active.run.claim > 1,
+      target: await openRestoreTarget(scope, options, { from: { access, copies }, owner }),
+      space: { folder, memoryItems: 50_000 },
+      onProgress: (progress) => reporter.figures(figures.take(progress)),
+    });
+    await finish(scope, report, placeOf(options));
+  } finally {
+    await copies.close();
+  }
 }
 
 function placeOf({ target }: RestoreOptions): string {

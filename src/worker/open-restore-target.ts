@@ -1,4 +1,4 @@
-import type { JobCipher } from '../crypt/job-cipher.ts';
+import type { CopySource } from '../archive/copy-source.ts';
 import { takenPrefixes } from '../database/prefixes.ts';
 import type { WorkerJob } from '../database/worker-jobs.ts';
 import { lookRemote } from '../engines/rclone/list.ts';
@@ -20,10 +20,10 @@ import { bandwidthOf } from './bandwidth.ts';
 import { openSource } from './open-source.ts';
 import type { RunScope } from './run-scope.ts';
 
-/** The bucket that holds the point, and with what its files were encrypted. */
+/** The bucket that holds the point, and from where its files are copied. */
 export interface Origin {
   readonly access: BucketAccess;
-  readonly cipher: JobCipher | null;
+  readonly copies: CopySource;
 }
 
 /**
@@ -91,7 +91,6 @@ async function openSourceTarget(
       await lookRemote({ binary: services.rclone, definition, folder, signal }, paths, { total: null });
     return new ServerTarget({ look, bulk });
   }
-  if (origin.kind === 'remote') throw new BackupError('ERR_RESTORE_TARGET', 'This source cannot be written to.');
   return new BucketTarget({
     store: openS3Store(origin.access),
     prefix: origin.prefix,
@@ -101,12 +100,11 @@ async function openSourceTarget(
   });
 }
 
-async function bulkTo(scope: RunScope, { access, cipher }: Origin, to: BulkDestination) {
+async function bulkTo(scope: RunScope, { copies: { from, cipher, inOnePiece } }: Origin, to: BulkDestination) {
   const { services, job, folder } = scope;
   return rcloneBulk({
     binary: services.rclone,
-    from: access,
-    cipher,
+    ...{ from, cipher, inOnePiece },
     to,
     workFolder: folder,
     transfers: services.config.rclone.transfers,

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { openCopySource } from '../archive/copy-source.ts';
 import { JobBucket } from '../backup/job-bucket.ts';
 import { findKeptPoint, holdPoint, releaseHolds, renewHolds } from '../database/restore-points.ts';
 import { readWorkerJob } from '../database/worker-jobs.ts';
@@ -58,6 +59,7 @@ export async function restoreToFolder(services: WorkerServices, request: FolderR
     );
   }, HOLD_MS / 8);
   const signal = AbortSignal.any([request.signal, lost.signal]);
+  const closing: (() => Promise<void>)[] = [];
   try {
     const access = await bucketAccess(
       services.records,
@@ -67,29 +69,34 @@ export async function restoreToFolder(services: WorkerServices, request: FolderR
     );
     const cipher = await jobCipher(services, job);
     const bucket = new JobBucket(openS3Store(access), point.prefix, signal, cipher);
+    const from = {
+      source: { bucket, job: job.uuid, keys: macKeysOf(services.secrets) },
+      place: { run: point.runUuid, claim: point.claimName },
+      manifestSha256: point.manifestSha256,
+      signal,
+    };
+    const copies = await openCopySource({ ...from, mode: job.mode, access });
+    closing.push(copies.close);
     const bulk = rcloneBulk({
       binary: services.rclone,
-      from: access,
-      cipher,
+      ...{ from: copies.from, cipher: copies.cipher, inOnePiece: copies.inOnePiece },
       to: { folder: request.target },
       workFolder: request.workFolder,
       transfers: services.config.rclone.transfers,
       bandwidth: 0,
     });
     return await restorePoint({
-      source: { bucket, job: job.uuid, keys: macKeysOf(services.secrets) },
-      place: { run: point.runUuid, claim: point.claimName },
-      manifestSha256: point.manifestSha256,
+      ...from,
       paths: request.paths,
       overwrite: request.overwrite ?? 'never',
       dryRun: request.dryRun,
       target: new LocalTarget({ folder: request.target, bulk, overwrite: request.overwrite }),
       space: { folder: request.workFolder, memoryItems: 50_000 },
-      signal,
       ...(request.onProgress ? { onProgress: request.onProgress } : {}),
     });
   } finally {
     clearInterval(timer);
+    for (const close of closing) await close();
     await database.transaction(async (trx) => await releaseHolds(trx, [hold]));
   }
 }

@@ -114,7 +114,7 @@ describe('making a job', () => {
 
   it.each([
     { encryption_enabled: '1' },
-    { backup_mode: 'archive' },
+    { backup_mode: 'mirror' },
     { engine: 'kopia' },
     { source_type: 'google_drive' },
     { dest_type: 'local' },

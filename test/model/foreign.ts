@@ -44,6 +44,15 @@ export const FOREIGN_BELOW = [
   'e3-owner.json.bak',
 ];
 
+/** All objects of the archive that a key belongs to, as one of them may be needed to read another; else the key alone. */
+async function wholeArchive(store: ObjectStore, key: string): Promise<string[]> {
+  const base = /^.*\/archive\.tar\.zst/.exec(key)?.[0];
+  if (base === undefined) return [key];
+  const keys: string[] = [];
+  for await (const object of store.list(base)) keys.push(object.key);
+  return keys;
+}
+
 /** What may lie below the prefix when only these points are left: by the manifests alone, as a stranger reads them. */
 export async function expectedKeys(
   store: ObjectStore,
@@ -60,7 +69,8 @@ export async function expectedKeys(
       const chunk = await store.get(prefix + key);
       if (chunk === null) throw new ModelViolation(`no chunk ${key}`);
       for (const line of zstdDecompressSync(chunk).toString().split('\n').slice(0, -1)) {
-        expected.add(prefix + (JSON.parse(line) as Entry).key);
+        const { key } = JSON.parse(line) as Entry;
+        for (const one of await wholeArchive(store, prefix + key)) expected.add(one);
       }
     }
   }

@@ -1,6 +1,8 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PointMembers } from '../../src/archive/point-members.ts';
+import type { ArchiveSettings } from '../../src/archive/settings.ts';
 import type { BackupContext } from '../../src/backup/context.ts';
 import { JobBucket } from '../../src/backup/job-bucket.ts';
 import { reindex } from '../../src/backup/reindex.ts';
@@ -15,7 +17,7 @@ import { LocalTarget } from '../../src/restore/local-target.ts';
 import { requireExact } from '../../src/restore/report.ts';
 import { restorePoint } from '../../src/restore/restore-point.ts';
 import { ConnectionKilled, type Fault, type FaultPlan } from '../../src/storage/memory.ts';
-import { storeBulk } from '../restore/memory-bulk.ts';
+import { memberBulk, storeBulk } from '../restore/memory-bulk.ts';
 import { databaseFaults, ModelDatabase, ModelLedger, viewOf, type ModelPoint, type ModelRun } from './database.ts';
 import type { ModelBucket } from './faults.ts';
 import { expectedKeys, FOREIGN_BELOW, ForeignObjects } from './foreign.ts';
@@ -76,6 +78,7 @@ class History {
   readonly #oracle: Oracle;
   readonly #job: string;
   readonly #memoryItems: number;
+  readonly #mode: 'sync' | 'archive';
   readonly #maintenance: Maintenance;
   readonly #foreign: ForeignObjects;
   #hours = 0;
@@ -97,6 +100,8 @@ class History {
     this.#bucket = options.bucket;
     this.#prefix = options.prefix;
     this.#folder = folder;
+    // From the seed alone, so that lives of either mode are many.
+    this.#mode = options.seed % 2 === 0 ? 'sync' : 'archive';
     this.#source = new ModelSource(this.#random, this.#random.chance(0.6));
     this.#oracle = new Oracle(this.#source, options.prefix);
     this.#database = new ModelDatabase(this.#random);
@@ -325,10 +330,14 @@ class History {
     const signal = new AbortController().signal;
     const bucket = new JobBucket(store, this.#prefix, signal);
     const target = join(this.#folder, 'restored');
+    const source = { bucket, job: this.#job, keys: KEYS };
+    const place = { run: run.uuid, claim: run.claimName };
+    const members = this.#mode === 'archive' ? new PointMembers({ source, place, signal }) : null;
+    const bulk = members === null ? storeBulk(store, target) : memberBulk(members, this.#prefix, target);
     const report = await restorePoint({
-      source: { bucket, job: this.#job, keys: KEYS },
-      place: { run: run.uuid, claim: run.claimName },
-      target: new LocalTarget({ folder: target, bulk: storeBulk(store, target) }),
+      source,
+      place,
+      target: new LocalTarget({ folder: target, bulk }),
       space: { folder: this.#folder, memoryItems: this.#memoryItems },
       signal,
     });
@@ -428,6 +437,7 @@ class History {
       job: {
         uuid: this.#job,
         prefix: this.#prefix,
+        mode: this.#mode,
         sourceType: 'model',
         frozen: this.#database.tables.frozen,
         brakes: DEFAULT_BRAKES,
@@ -436,10 +446,17 @@ class History {
       owner: OWNER,
       keys: KEYS,
       workFolder: this.#folder,
+      archive: this.#archive,
       clock: () => this.#now(),
       memoryItems: this.#memoryItems,
       databaseRetryMs: 1,
     };
+  }
+
+  /** Frames and objects of a few files each, so that every seam is met. Parts, too, where the bucket takes such small ones. */
+  get #archive(): Partial<ArchiveSettings> {
+    const sizes = { frameBytes: 3_000, objectBytes: 2_000 };
+    return this.#bucket.beginUpload === null ? sizes : { ...sizes, partBytes: () => 500 };
   }
 
   /** What the worker's loop does with an error: a passing one is tried again, any other ends the run, a killed worker says nothing. */

@@ -4,6 +4,7 @@ import type { Entry, Manifest } from '../../src/layout/types.ts';
 import type { ObjectStore } from '../../src/storage/port.ts';
 import type { ModelPoint } from './database.ts';
 import type { ModelSource } from './source.ts';
+import { readMember } from './stranger.ts';
 
 export class ModelViolation extends Error {
   override readonly name = 'ModelViolation';
@@ -70,7 +71,10 @@ export class Oracle {
 
   async #body(point: ModelPoint, entry: Entry, store: ObjectStore): Promise<string | null> {
     if (entry.state === 'failed') return null;
-    const body = await store.get(this.#prefix + entry.key);
+    const body =
+      entry.offset === undefined
+        ? await store.get(this.#prefix + entry.key)
+        : await readMember(store, this.#prefix, entry);
     if (body === null) throw new ModelViolation(`${point.manifestKey}: no object for ${entry.path} at ${entry.key}`);
     if (body.length !== entry.size) throw new ModelViolation(`${point.manifestKey}: size of ${entry.path}`);
     const md5 = createHash('md5').update(body).digest('hex');

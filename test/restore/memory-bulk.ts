@@ -1,5 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import type { PointMembers } from '../../src/archive/point-members.ts';
 import type { ErrorCode } from '../../src/errors/catalogue.ts';
 import { keyOfPath, localNameOfPath } from '../../src/layout/encoding.ts';
 import type { BulkCopier } from '../../src/restore/port.ts';
@@ -7,8 +9,21 @@ import type { ObjectStore } from '../../src/storage/port.ts';
 
 /** Copies into a folder by the store alone, so that restores of the model need no program. */
 export function storeBulk(store: ObjectStore, folder: string): BulkCopier {
+  return folderBulk(folder, async (key, signal) => await store.get(key, { signal }));
+}
+
+/** The same out of archives. */
+export function memberBulk(members: PointMembers, prefix: string, folder: string): BulkCopier {
+  return folderBulk(folder, async (key) => {
+    const entry = await members.find(key.slice(prefix.length));
+    const content = entry === null ? null : await members.stream(entry);
+    return content === null ? null : await buffer(content);
+  });
+}
+
+function folderBulk(folder: string, read: (key: string, signal: AbortSignal) => Promise<Buffer | null>): BulkCopier {
   return bulkOf(async (fromKey, toPath, signal) => {
-    const body = await store.get(fromKey, { signal });
+    const body = await read(fromKey, signal);
     if (body === null) return 'ERR_OBJECT_MISSING';
     const target = join(folder, localNameOfPath(toPath).toString());
     const written = mkdir(dirname(target), { recursive: true }).then(async () => await writeFile(target, body));
