@@ -30,12 +30,15 @@ function folderList(folders, open) {
   return list;
 }
 
-function showAnswer(place, answer, open) {
-  if (answer.status !== 'success' || answer.ok === false) {
-    const failed = copyOf('picker-failed');
-    failed.querySelector('[data-message]').textContent = answer.problem?.what ?? answer.message;
-    failed.querySelector('[data-action]').textContent = answer.problem?.action ?? '';
-    place.replaceChildren(failed);
+function showAnswer(box, place, answer, open) {
+  const failed = answer.status !== 'success' || answer.ok === false;
+  box.querySelector('[data-choose]').disabled = failed;
+  if (failed) {
+    const banner = copyOf('picker-failed');
+    banner.querySelector('[data-message]').textContent = answer.problem?.what ?? answer.message;
+    banner.querySelector('[data-action]').textContent = answer.problem?.action ?? '';
+    place.replaceChildren(banner);
+    box.querySelector('[data-close]').focus();
     return;
   }
   if (answer.folders.length === 0) place.replaceChildren(copyOf('picker-empty'));
@@ -61,11 +64,13 @@ function pickFolder(start, ask) {
     const mine = asked;
     showSteps(box, steps, open);
     place.replaceChildren(copyOf('picker-waits'));
-    box.querySelector('[data-choose]').focus();
+    const choose = box.querySelector('[data-choose]');
+    choose.disabled = false;
+    choose.focus();
     const answer = await ask(steps.at(-1).at);
     // Somebody has gone on, or closed the dialog: this answer is for a folder that nobody looks at any more.
     if (mine !== asked || !box.open) return;
-    showAnswer(place, answer, (folder) => open([...steps, folder]));
+    showAnswer(box, place, answer, (folder) => open([...steps, folder]));
     place.querySelector('button')?.focus();
   }
 

@@ -4,6 +4,7 @@ import { deletedJobsPage } from './deleted-jobs.ts';
 import { editJobPage, newJobPage, nextRunsPage } from './job-form.ts';
 import { deleteJobPage, jobPage } from './job.ts';
 import { jobsPage } from './jobs.ts';
+import { recoveryKitPage } from './recovery-kit.ts';
 import { restoreJobPage, restorePage } from './restore.ts';
 import { runPage } from './run.ts';
 import { runsPage } from './runs.ts';
@@ -20,6 +21,7 @@ export const pages: readonly Page[] = [
   jobPage,
   editJobPage,
   deleteJobPage,
+  recoveryKitPage,
   runsPage,
   runPage,
   restorePage,

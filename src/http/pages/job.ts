@@ -69,6 +69,7 @@ function bannersOf(job: JobCard, source: SourceView): object {
             what: freezeReasons[job.frozen.reason] ?? 'something unusual was seen',
             percent: job.brake_percent,
           },
+    kit: job.encryption_enabled && job.recovery_kit_at_epoch_ms === null,
     dataDeleteAt: job.data_delete_at_epoch_ms,
     empty: failed?.code === 'ERR_SOURCE_EMPTY' ? failed : null,
     failed: failed !== null && failed.code !== 'ERR_SOURCE_EMPTY' && source.host_key.seen === null ? failed : null,
@@ -87,6 +88,8 @@ function factsOf(job: JobCard, source: SourceView): object {
     fingerprint: source.host_key.pinned,
     schedule: job.schedule_summary,
     stored: storedText(job),
+    encrypted: job.encryption_enabled,
+    kitAt: job.recovery_kit_at_epoch_ms,
     attempts: job.max_attempts,
     recipients: job.notify_override_email,
     mails: [
