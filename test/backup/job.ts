@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { ArchiveSettings } from '../../src/archive/settings.ts';
 import type { BackupContext, BackupResult } from '../../src/backup/context.ts';
 import { JobBucket } from '../../src/backup/job-bucket.ts';
+import type { JobEncryption } from '../../src/crypt/job-encryption.ts';
 import type { BackupEvent, CommitRequest } from '../../src/backup/ledger.ts';
 import { openManifest, readEntries, type PointSource } from '../../src/backup/point-reader.ts';
 import { runBackup } from '../../src/backup/run.ts';
@@ -60,6 +61,7 @@ export class TestJob {
   readonly prefix: string;
   readonly mode: 'sync' | 'archive';
   readonly archive: Partial<ArchiveSettings>;
+  encryption: JobEncryption | null;
 
   constructor(
     options: {
@@ -67,6 +69,7 @@ export class TestJob {
       prefix?: string;
       mode?: 'sync' | 'archive';
       archive?: Partial<ArchiveSettings>;
+      encryption?: JobEncryption;
     } = {},
   ) {
     const random = new Random(7);
@@ -76,6 +79,7 @@ export class TestJob {
     this.prefix = options.prefix ?? 'jobs/one/';
     this.mode = options.mode ?? 'sync';
     this.archive = options.archive ?? {};
+    this.encryption = options.encryption ?? null;
   }
 
   async run(options: RunOptions = {}): Promise<RunRecord> {
@@ -97,9 +101,10 @@ export class TestJob {
         run: { uuid: run.uuid, claim, generation, allowEmptySource: options.allowEmptySource ?? false },
         owner: options.owner ?? OWNER,
         store,
-        engine: options.engine ?? new ModelEngine(this.source, store),
+        engine: options.engine ?? new ModelEngine(this.source, store, this.encryption?.cipher),
         ledger,
         keys: KEYS,
+        encryption: this.encryption,
         archive: this.archive,
         workFolder: folder,
         clock: () => 1_700_000_000_000,
@@ -125,7 +130,11 @@ export class TestJob {
 
   get points(): PointSource {
     const signal = new AbortController().signal;
-    return { bucket: new JobBucket(this.bucket.connect(), this.prefix, signal), job: this.uuid, keys: KEYS };
+    return {
+      bucket: new JobBucket(this.bucket.connect(), this.prefix, signal, this.encryption?.cipher),
+      job: this.uuid,
+      keys: KEYS,
+    };
   }
 
   async manifest(place: { run: string; claim: string }): Promise<Manifest> {

@@ -1,4 +1,5 @@
 import { zstdDecompressSync } from 'node:zlib';
+import type { JobCipher } from '../../src/crypt/job-cipher.ts';
 import type { Entry, Manifest } from '../../src/layout/types.ts';
 import type { ObjectStore } from '../../src/storage/port.ts';
 import type { ModelPoint } from './database.ts';
@@ -58,15 +59,21 @@ export async function expectedKeys(
   store: ObjectStore,
   prefix: string,
   points: readonly ModelPoint[],
+  cipher: JobCipher | null = null,
 ): Promise<Set<string>> {
   const expected = new Set([`${prefix}e3-owner.json`]);
+  if (cipher !== null) expected.add(`${prefix}e3-keys.json`);
+  const get = async (key: string): Promise<Buffer | null> => {
+    const body = await store.get(prefix + key);
+    return body === null || cipher === null ? body : cipher.open(body);
+  };
   for (const { run, claim, manifestKey } of points) {
-    const bytes = await store.get(prefix + manifestKey);
+    const bytes = await get(manifestKey);
     if (bytes === null) throw new ModelViolation(`no manifest ${manifestKey}`);
     expected.add(prefix + manifestKey).add(`${prefix}manifests/${run}.${claim}.ok`);
     for (const { key } of (JSON.parse(bytes.toString()) as Manifest).chunks) {
       expected.add(prefix + key);
-      const chunk = await store.get(prefix + key);
+      const chunk = await get(key);
       if (chunk === null) throw new ModelViolation(`no chunk ${key}`);
       for (const line of zstdDecompressSync(chunk).toString().split('\n').slice(0, -1)) {
         const { key } = JSON.parse(line) as Entry;

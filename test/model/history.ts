@@ -7,6 +7,7 @@ import type { BackupContext } from '../../src/backup/context.ts';
 import { JobBucket } from '../../src/backup/job-bucket.ts';
 import { reindex } from '../../src/backup/reindex.ts';
 import { runBackup } from '../../src/backup/run.ts';
+import type { JobEncryption } from '../../src/crypt/job-encryption.ts';
 import { isBackupError } from '../../src/errors/backup-error.ts';
 import { isTransient } from '../../src/errors/catalogue.ts';
 import { DEFAULT_BRAKES } from '../../src/layout/brakes.ts';
@@ -22,6 +23,7 @@ import { databaseFaults, ModelDatabase, ModelLedger, viewOf, type ModelPoint, ty
 import type { ModelBucket } from './faults.ts';
 import { expectedKeys, FOREIGN_BELOW, ForeignObjects } from './foreign.ts';
 import { Maintenance, type PruneTrouble } from './maintenance.ts';
+import { ENCRYPTION } from './encryption.ts';
 import { ModelViolation, Oracle, type ClaimWindow } from './oracle.ts';
 import { Random } from './random.ts';
 import { applyPlan } from './reindex-plan.ts';
@@ -79,6 +81,7 @@ class History {
   readonly #job: string;
   readonly #memoryItems: number;
   readonly #mode: 'sync' | 'archive';
+  readonly #encryption: JobEncryption | null;
   readonly #maintenance: Maintenance;
   readonly #foreign: ForeignObjects;
   #hours = 0;
@@ -100,10 +103,11 @@ class History {
     this.#bucket = options.bucket;
     this.#prefix = options.prefix;
     this.#folder = folder;
-    // From the seed alone, so that lives of either mode are many.
+    // From the seed alone, so that lives of either mode, encrypted or not, are many.
     this.#mode = options.seed % 2 === 0 ? 'sync' : 'archive';
+    this.#encryption = options.seed % 4 < 2 ? null : ENCRYPTION;
     this.#source = new ModelSource(this.#random, this.#random.chance(0.6));
-    this.#oracle = new Oracle(this.#source, options.prefix);
+    this.#oracle = new Oracle(this.#source, options.prefix, this.#encryption?.cipher);
     this.#database = new ModelDatabase(this.#random);
     this.#job = this.#random.uuid();
     this.#memoryItems = this.#random.pick([3, 10, 1_000]);
@@ -118,6 +122,7 @@ class History {
         job: { uuid: this.#job, prefix: options.prefix },
         owner: OWNER,
         keys: KEYS,
+        encryption: this.#encryption,
         workFolder: folder,
         memoryItems: this.#memoryItems,
         databaseRetryMs: 1,
@@ -294,7 +299,7 @@ class History {
 
   async #requireClean(): Promise<void> {
     const store = this.#bucket.connect();
-    const expected = await expectedKeys(store, this.#prefix, this.#database.live);
+    const expected = await expectedKeys(store, this.#prefix, this.#database.live, this.#encryption?.cipher);
     const foreign = this.#foreign.keys;
     const garbage = (await this.#keys()).filter((key) => !expected.has(key) && !foreign.has(key));
     if (garbage.length > 0) throw new ModelViolation(`a calm prune left ${garbage.slice(0, 5).join(', ')}`);
@@ -328,12 +333,13 @@ class History {
   async #restoreNewest(run: ModelRun): Promise<void> {
     const store = this.#bucket.connect();
     const signal = new AbortController().signal;
-    const bucket = new JobBucket(store, this.#prefix, signal);
+    const bucket = new JobBucket(store, this.#prefix, signal, this.#encryption?.cipher);
     const target = join(this.#folder, 'restored');
     const source = { bucket, job: this.#job, keys: KEYS };
     const place = { run: run.uuid, claim: run.claimName };
     const members = this.#mode === 'archive' ? new PointMembers({ source, place, signal }) : null;
-    const bulk = members === null ? storeBulk(store, target) : memberBulk(members, this.#prefix, target);
+    const bulk =
+      members === null ? storeBulk(store, target, this.#encryption?.cipher) : memberBulk(members, this.#prefix, target);
     const report = await restorePoint({
       source,
       place,
@@ -411,7 +417,7 @@ class History {
       ...this.#context(run, claim, generation),
       ledger,
       store,
-      engine: new ModelEngine(this.#source, store),
+      engine: new ModelEngine(this.#source, store, this.#encryption?.cipher),
     });
     const ended = work.then(
       () => undefined,
@@ -445,6 +451,7 @@ class History {
       run: { uuid: run.uuid, claim, generation, allowEmptySource: false },
       owner: OWNER,
       keys: KEYS,
+      encryption: this.#encryption,
       workFolder: this.#folder,
       archive: this.#archive,
       clock: () => this.#now(),
@@ -545,7 +552,7 @@ class History {
     const { claim, generation, token } = this.#database.claim(run);
     const store = this.#bucket.connect();
     const ledger = new ModelLedger(this.#database, run, token);
-    const engine = new ModelEngine(this.#source, store);
+    const engine = new ModelEngine(this.#source, store, this.#encryption?.cipher);
     const verdict = await runBackup({ ...this.#context(run, claim, generation), ledger, store, engine }).then(
       () => null,
       (error: unknown) => error,
@@ -570,6 +577,7 @@ class History {
       owner: OWNER,
       store: this.#bucket.connect(),
       keys: KEYS,
+      encryption: this.#encryption,
       workFolder: this.#folder,
       memoryItems: this.#memoryItems,
       ledger: {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { zstdDecompressSync } from 'node:zlib';
+import type { JobCipher } from '../../src/crypt/job-cipher.ts';
 import type { Entry, Manifest } from '../../src/layout/types.ts';
 import type { ObjectStore } from '../../src/storage/port.ts';
 import type { ModelPoint } from './database.ts';
@@ -30,11 +31,13 @@ export interface ClaimWindow {
 export class Oracle {
   readonly #source: ModelSource;
   readonly #prefix: string;
+  readonly #cipher: JobCipher | null;
   readonly #seen = new Map<string, Map<string, SeenFile>>();
   readonly windows = new Map<string, ClaimWindow>();
 
-  constructor(source: ModelSource, prefix: string) {
+  constructor(source: ModelSource, prefix: string, cipher: JobCipher | null = null) {
     this.#source = source;
+    this.#cipher = cipher;
     this.#prefix = prefix;
   }
 
@@ -50,7 +53,7 @@ export class Oracle {
   }
 
   async #read(point: ModelPoint, store: ObjectStore): Promise<Map<string, SeenFile>> {
-    const bytes = await store.get(this.#prefix + point.manifestKey);
+    const bytes = await this.#get(store, point.manifestKey);
     if (bytes === null) throw new ModelViolation(`no manifest ${point.manifestKey}`);
     if (createHash('sha256').update(bytes).digest('hex') !== point.manifestSha256) {
       throw new ModelViolation(`another manifest at ${point.manifestKey}`);
@@ -58,7 +61,7 @@ export class Oracle {
     const manifest = JSON.parse(bytes.toString()) as Manifest;
     const files = new Map<string, SeenFile>();
     for (const { key } of manifest.chunks) {
-      const chunk = await store.get(this.#prefix + key);
+      const chunk = await this.#get(store, key);
       if (chunk === null) throw new ModelViolation(`no chunk ${key}`);
       for (const line of zstdDecompressSync(chunk).toString().split('\n').slice(0, -1)) {
         const entry = JSON.parse(line) as Entry;
@@ -73,8 +76,8 @@ export class Oracle {
     if (entry.state === 'failed') return null;
     const body =
       entry.offset === undefined
-        ? await store.get(this.#prefix + entry.key)
-        : await readMember(store, this.#prefix, entry);
+        ? await this.#get(store, entry.key)
+        : await readMember(async (key) => await this.#get(store, key), entry);
     if (body === null) throw new ModelViolation(`${point.manifestKey}: no object for ${entry.path} at ${entry.key}`);
     if (body.length !== entry.size) throw new ModelViolation(`${point.manifestKey}: size of ${entry.path}`);
     const md5 = createHash('md5').update(body).digest('hex');
@@ -82,6 +85,12 @@ export class Oracle {
       throw new ModelViolation(`${point.manifestKey}: hash of ${entry.path}`);
     }
     return body.toString('hex');
+  }
+
+  /** What lies at a key, without its encryption. */
+  async #get(store: ObjectStore, key: string): Promise<Buffer | null> {
+    const body = await store.get(this.#prefix + key);
+    return body === null || this.#cipher === null ? body : this.#cipher.open(body);
   }
 
   #requireSame(point: ModelPoint, before: Map<string, SeenFile>, files: Map<string, SeenFile>): void {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import { endsChunk } from '../../src/layout/chunks.ts';
+import type { JobCipher } from '../../src/crypt/job-cipher.ts';
 import { BackupError } from '../../src/errors/backup-error.ts';
 import type {
   BackupEngine,
@@ -11,7 +12,7 @@ import type {
   SourceReader,
   TransferOutcome,
 } from '../../src/engines/port.ts';
-import { keyOfPath } from '../../src/layout/encoding.ts';
+import { PLAIN_NAMES } from '../../src/layout/keys.ts';
 import type { ObjectStore } from '../../src/storage/port.ts';
 import type { Random } from './random.ts';
 
@@ -154,10 +155,12 @@ export class ModelEngine implements BackupEngine {
   readonly version = 'model';
   readonly #source: ModelSource;
   readonly #store: ObjectStore;
+  readonly #cipher: JobCipher | null;
 
-  constructor(source: ModelSource, store: ObjectStore) {
+  constructor(source: ModelSource, store: ObjectStore, cipher: JobCipher | null = null) {
     this.#source = source;
     this.#store = store;
+    this.#cipher = cipher;
   }
 
   list({ signal }: { signal: AbortSignal }): SourceListing {
@@ -214,7 +217,9 @@ export class ModelEngine implements BackupEngine {
           failed.set(path, { code: 'ERR_PERMISSION', message: 'refused' });
         } else {
           const body = this.#source.truncates ? version.body.subarray(0, -1) : version.body;
-          await this.#store.put(`${request.targetKey}/${keyOfPath(path)}`, body, { signal: request.signal });
+          const name = (this.#cipher ?? PLAIN_NAMES).keyOfPath(path);
+          const object = this.#cipher?.seal(body) ?? body;
+          await this.#store.put(`${request.targetKey}/${name}`, object, { signal: request.signal });
         }
       }
     };

@@ -3,15 +3,14 @@ import { buffer } from 'node:stream/consumers';
 import { zstdDecompressSync } from 'node:zlib';
 import { extract } from 'tar-stream';
 import type { Entry } from '../../src/layout/types.ts';
-import type { ObjectStore } from '../../src/storage/port.ts';
 
 /** A file out of an archive, by its place and with nothing of the package: zstd, and a tar library of others. Null: it is not there. */
-export async function readMember(store: ObjectStore, prefix: string, entry: Entry): Promise<Buffer | null> {
+export async function readMember(get: (key: string) => Promise<Buffer | null>, entry: Entry): Promise<Buffer | null> {
   const { key, path, offset = 0, length = 0 } = entry;
   const parts: Buffer[] = [];
   let missing = offset + length;
   for (let number = partOf(key); missing > 0; number += 1) {
-    const part = await store.get(prefix + keyOfPart(key, number));
+    const part = await get(keyOfPart(key, number));
     if (part === null) return null;
     parts.push(part);
     missing -= part.length;

@@ -144,7 +144,7 @@ export function aCard(
     drill_every_days: null,
     drill_last_status: null,
     ...times({ validation_last_at: null, validation_next_at: null, drill_last_at: null, drill_next_at: null }),
-    ...times({ drill_overdue_since: null, data_delete_at: null }),
+    ...times({ drill_overdue_since: null, data_delete_at: null, recovery_kit_at: null }),
     retention_mode: 'none',
     retention_value: null,
     retention: { mode: 'none' },
