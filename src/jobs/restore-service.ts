@@ -10,7 +10,7 @@ import { invalidFields } from '../errors/invalid-fields.ts';
 import { isPath } from '../layout/encoding.ts';
 import { normalisePrefix } from '../layout/keys.ts';
 import type { RestoreOptions } from '../protocol/run-options.ts';
-import { summaryOf } from '../sources/registry.ts';
+import { isReadOnly, summaryOf } from '../sources/registry.ts';
 import type { RestoreRequest, RunService } from './client.ts';
 import { clientActor, type ServiceParts } from './parts.ts';
 import { sourceService } from './source.ts';
@@ -36,7 +36,15 @@ export function restoreService(parts: ServiceParts, clientId: number): RunServic
   }
 
   async function targetOf(request: RestoreRequest, job: StoredJob): Promise<Target> {
-    if (request.target.kind === 'source') return { kind: 'source', summary: summaryOf(sources.stored(job)) };
+    if (request.target.kind === 'source') {
+      const source = sources.stored(job);
+      if (isReadOnly(source))
+        throw new BackupError(
+          'ERR_RESTORE_TARGET',
+          'This source is connected for reading only. Restore into a bucket, or download.',
+        );
+      return { kind: 'source', summary: summaryOf(source) };
+    }
     const bucket = await parts.host.bucket(clientId, request.target.bucketId);
     if (bucket === null) throw new BackupError('BUCKET_NOT_FOUND');
     const prefix = targetPrefix(request.target.prefix);

@@ -11,6 +11,7 @@ import {
   connectionOf,
   hostsOf,
   isDestination,
+  isReadOnly,
   parseSource,
   publicConfig,
   readSource,
@@ -165,6 +166,7 @@ export function sourceService(parts: ServiceParts, clientId: number): SourceServ
         path: job.source_path,
         config: shown.config,
         secrets_set: Object.fromEntries(shown.secretsSet.map((name) => [name, true])),
+        writable: source !== null && !isReadOnly(source),
         summary: source === null ? 'The stored settings cannot be read' : summaryOf(source),
         host_key: {
           pinned: pinned === null ? null : fingerprintOf(pinned),

@@ -25,6 +25,8 @@ export const SourceView = z.object({
   /** The settings without secrets, such as `{ endpoint, region, bucket }`; of a secret only that it is set: `{ secret_key: true }`. */
   config: z.record(z.string(), z.unknown()),
   secrets_set: z.record(z.string(), z.boolean()),
+  /** Restores back to it are possible. */
+  writable: z.boolean(),
   /** One line, such as `s3.example.com / photos / 2024`. */
   summary: z.string(),
   /** SFTP: fingerprints of the pinned host key, and of one that was seen since and refused. */

@@ -137,6 +137,11 @@ export function isDestination(source: Source, destination: ObjectLocation): bool
   return location.prefix.startsWith(destination.prefix) || destination.prefix.startsWith(location.prefix);
 }
 
+/** Nothing can be written there: of a connected account, reading is all that the customer allows. */
+export function isReadOnly(source: Pick<Source, 'type'>): boolean {
+  return types[source.type].connection !== undefined;
+}
+
 /** The connected account by which a source is reached; null: by its own settings. */
 export function connectionOf(source: Source): { readonly provider: ProviderName; readonly uuid: string } | null {
   return types[source.type].connection?.(source.config) ?? null;

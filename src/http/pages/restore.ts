@@ -103,10 +103,11 @@ interface Shown {
 
 async function show(client: ClientServices, shown: Shown): Promise<PageAnswer> {
   const { job, point, asked, request, here } = shown;
-  const [line, buckets, service] = await Promise.all([
+  const [line, buckets, service, toSource] = await Promise.all([
     client.points.list({ jobId: job.id, cursor: asked.points, limit: POINTS_SHOWN }),
     client.buckets.list(),
     client.serviceState(),
+    mayWriteBack(client, job.id),
   ]);
   const browse = point === null ? null : await browsedOrWhy(client, { job: job.id, point, asked });
   const separator = here.includes('?') ? '&' : '?';
@@ -126,8 +127,19 @@ async function show(client: ClientServices, shown: Shown): Promise<PageAnswer> {
     asked,
     browse,
     buckets,
+    toSource,
     suggestion: suggestedPrefix(job.name, point?.created_at_epoch_ms ?? request.now),
   });
+}
+
+/** False for sources that are only read. Of a deleted job it turns out when the restore is started. */
+async function mayWriteBack(client: ClientServices, jobId: string): Promise<boolean> {
+  try {
+    return (await client.jobs.get(jobId)).source.writable;
+  } catch (error) {
+    if (isBackupError(error, 'JOB_NOT_FOUND')) return true;
+    throw error;
+  }
 }
 
 /** A point that cannot be read is told in the place of its files: the rest of the page stands. */

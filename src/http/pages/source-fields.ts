@@ -76,7 +76,7 @@ function isMeant(one: SourceField, form: SourceForm, config: Readonly<Record<str
 function valueOf(one: SourceField, source: Parameters<typeof filledForms>[0]): string {
   if (one.name === 'sftp_auth')
     return source.secrets['private_key'] === true && source.secrets['pass'] !== true ? 'key' : 'password';
-  if (one.setting === '') return one.value;
+  if (one.setting === '' || one.input === 'secret' || one.input === 'lines') return one.value;
   const value = source.config[one.setting];
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
     ? String(value)
