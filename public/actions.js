@@ -89,8 +89,12 @@ function fieldsOf(form, submitter) {
 }
 
 function succeed(form, answer) {
+  // To the service where the person signs in.
+  if (form.dataset.leave !== undefined && /^https:\/\//.test(answer.url)) return location.assign(answer.url);
   const { then, told } = form.dataset;
-  if (then) location.assign(filled(then, answer));
+  // A page that only passes something on is not one to come back to.
+  if (then && form.dataset.now !== undefined) location.replace(filled(then, answer));
+  else if (then) location.assign(filled(then, answer));
   else if (told) {
     showProblems(form, {});
     tell(told, 'good');
@@ -123,3 +127,6 @@ function sentence(field, text) {
   const whole = rest ? `${label} ${text}` : text.charAt(0).toUpperCase() + text.slice(1);
   return /[.!?]$/.test(whole) ? whole : `${whole}.`;
 }
+
+/** What the person has decided on another page already. */
+for (const form of document.querySelectorAll('form[data-now]')) form.requestSubmit();

@@ -17,6 +17,8 @@ export function formerAddress(file: string, query: Readonly<Record<string, unkno
       return { area: 'client', path: job === null ? '/jobs' : `/jobs/${job}` };
     case 'cloudbackup_live':
       return { area: 'client', path: run === null ? '/jobs' : `/runs/${run}` };
+    case 'cloudbackup_sources':
+      return { area: 'client', path: '/sources' };
     case 'cloudbackup_settings':
       return { area: 'client', path: '/settings' };
     default:

@@ -9,6 +9,7 @@ import type { ConnectionSummary, DriveItem, ProviderSummary } from '../protocol/
 import { times } from '../protocol/times.ts';
 import { AccessTokens } from '../sources/oauth/access-tokens.ts';
 import { connectionShelf } from '../sources/oauth/connection-shelf.ts';
+import { DriveApi } from '../sources/oauth/drive-api.ts';
 import { DriveFolders, type DriveQuery } from '../sources/oauth/drive-folders.ts';
 import {
   oauthClient,
@@ -133,7 +134,9 @@ export class SourceConnections implements ConnectedSources {
     if (connection.provider !== 'google_drive') throw new BackupError('SOURCE_NOT_FOUND');
     if (connection.status === 'revoked') throw new BackupError('SOURCE_NOT_CONNECTED');
     const tokens = await this.#tokens('google_drive', connection.uuid);
-    const { items, nextPageToken } = await new DriveFolders(this.#parts.cloud.http, tokens).page(query);
+    const { items, nextPageToken } = await new DriveFolders(
+      new DriveApi(this.#parts.cloud.http, tokens, { attempts: 2 }),
+    ).page(query);
     return {
       nextPageToken,
       items: items.map(({ id, name, kind, parents, driveId }) => ({

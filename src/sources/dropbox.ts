@@ -1,10 +1,8 @@
 import { z } from 'zod';
-import { pathOfRcloneName } from '../layout/encoding.ts';
 import type { Side } from '../engines/rclone/error-classes.ts';
-import type { LogLine } from '../engines/rclone/log.ts';
 import { connectionField } from './connection-field.ts';
 import { plainPath } from './fields.ts';
-import type { ListingNotice, RemoteDefinition, SourceType } from './source-type.ts';
+import type { RemoteDefinition, SourceType } from './source-type.ts';
 
 const DropboxConfig = z.strictObject({ ...connectionField });
 
@@ -26,12 +24,6 @@ const side: Side = {
   codes: { auth: 'ERR_DROPBOX_REFRESH_PRECHECK', key: 'ERR_DROPBOX_NO_CLIENT_CREDENTIALS' },
 };
 
-/** What rclone leaves out of a listing, and says so only in its log. */
-function notice({ message, object }: LogLine): ListingNotice | null {
-  if (object === null || !/unexportable|No export formats|[Ii]gnoring not downloadable/.test(message)) return null;
-  return { type: 'skipped', path: pathOfRcloneName(Buffer.from(object)), reason: 'unexportable' };
-}
-
 /** A Dropbox that the client has connected, read only. */
 export const dropbox: SourceType<typeof DropboxConfig> = {
   name: 'dropbox',
@@ -45,11 +37,11 @@ export const dropbox: SourceType<typeof DropboxConfig> = {
   connection: ({ connection }) => ({ provider: 'dropbox', uuid: connection }),
   remote: (_config, path): RemoteDefinition => ({
     backend: 'dropbox',
-    options: {},
+    options: { export_formats: 'html,md' },
     obscured: [],
     root: path,
     // Its checksum is one of its own, which no storage knows.
-    origin: { kind: 'remote', md5: false, listFlags: ['--checkers', '16'], notice },
+    origin: { kind: 'remote', md5: false, listFlags: ['--checkers', '16'] },
     side,
     // Dropbox slows down whoever asks for much at once.
     pace: { transfers: 8, flags: () => ['--checkers', '8'] },

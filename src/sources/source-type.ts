@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { SkipReason } from '../engines/port.ts';
+import type { ListingOutcome, SkipReason } from '../engines/port.ts';
 import type { Side } from '../engines/rclone/error-classes.ts';
 import type { LogLine } from '../engines/rclone/log.ts';
 import type { BucketAccess } from '../storage/port.ts';
@@ -88,6 +88,8 @@ export interface RemoteOrigin {
   readonly listFlags?: readonly string[];
   /** What a line of the log of a listing means beside errors: rclone leaves some things out and says so only there. */
   readonly notice?: (line: LogLine) => ListingNotice | null;
+  /** Names that rclone leaves out without a word; asked for beside each whole listing. */
+  readonly leftOut?: (signal: AbortSignal) => Promise<ListingOutcome['skipped']>;
 }
 
 /** `skipped`: this name was left out. `incomplete`: this folder ('' = the root) was not read to its end. `failed`: nothing of it counts. */

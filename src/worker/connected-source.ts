@@ -5,7 +5,10 @@ import { BackupError, isBackupError } from '../errors/backup-error.ts';
 import { describeError } from '../log.ts';
 import { AccessTokens } from '../sources/oauth/access-tokens.ts';
 import { connectionShelf } from '../sources/oauth/connection-shelf.ts';
-import { cloudHttp } from '../sources/oauth/https.ts';
+import { DriveApi } from '../sources/oauth/drive-api.ts';
+import { hiddenFolders } from '../sources/oauth/drive-duplicates.ts';
+import { documentsWithoutForm } from '../sources/oauth/dropbox-documents.ts';
+import { cloudHttp, type CloudHttp } from '../sources/oauth/https.ts';
 import { oauthClient, providers } from '../sources/oauth/providers.ts';
 import { connectionOf, remoteOf, type RemoteDefinition, type Source } from '../sources/registry.ts';
 import type { SourceUse } from './open-source.ts';
@@ -34,7 +37,8 @@ export async function withConnection(
   const client = oauthClient(provider, { env: process.env, settings: await services.records.settings() });
   if (client === null) throw new BackupError(provider.codes.client);
   const shelf = connectionShelf(services, provider, { clientId, uuid: connection.uuid });
-  const tokens = new AccessTokens({ http: cloudHttp(process.env), client, shelf, clock: Date.now });
+  const http = cloudHttp(process.env);
+  const tokens = new AccessTokens({ http, client, shelf, clock: Date.now });
   await tokens.current();
   const counter = await openCounter(tokens, (error) =>
     services.log.warn('no access token', { connection: connection.uuid, error: describeError(error) }),
@@ -42,6 +46,7 @@ export async function withConnection(
   atEnd(counter.close);
   return {
     ...definition,
+    origin: withLeftOut(definition, http, tokens),
     options: {
       ...definition.options,
       client_id: 'e3',
@@ -56,6 +61,21 @@ export async function withConnection(
       }),
     },
   };
+}
+
+/** What rclone leaves out of a listing without a word is asked for by ourselves. */
+function withLeftOut(
+  { backend, origin, options, root }: RemoteDefinition,
+  http: CloudHttp,
+  tokens: AccessTokens,
+): RemoteDefinition['origin'] {
+  if (origin.kind !== 'remote') return origin;
+  if (backend === 'dropbox')
+    return { ...origin, leftOut: async (signal) => await documentsWithoutForm(http, tokens, root, signal) };
+  const teamDrive = options['team_drive'] ?? null;
+  const place = { root: options['root_folder_id'] ?? teamDrive ?? 'root', teamDrive, below: root };
+  const api = new DriveApi(http, tokens);
+  return { ...origin, leftOut: async (signal) => await hiddenFolders(api, place, signal) };
 }
 
 /** So long the transfer program uses a token before it asks again: one that was given up early does no harm for longer. */

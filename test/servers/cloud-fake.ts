@@ -28,7 +28,7 @@ export interface CloudFake {
   readonly google: GoogleFake;
   readonly dropbox: DropboxFake;
   /** For the environment of whoever should reach the fake: proxy and certificate authority. */
-  readonly env: { readonly HTTPS_PROXY: string; readonly SSL_CERT_FILE: string };
+  readonly env: Readonly<Record<'HTTPS_PROXY' | 'NO_PROXY' | 'https_proxy' | 'no_proxy' | 'SSL_CERT_FILE', string>>;
   /** Hosts that were asked for, in order, each time. */
   readonly connects: string[];
   stop(): Promise<void>;
@@ -80,11 +80,13 @@ export async function startCloudFake(): Promise<CloudFake> {
   });
   await listening(tls);
   await listening(proxy);
+  const address = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
   return {
     google,
     dropbox,
     connects,
-    env: { HTTPS_PROXY: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`, SSL_CERT_FILE: ca.file },
+    // Both spellings, and no exceptions: what this machine has set must not lead past the fake.
+    env: { HTTPS_PROXY: address, https_proxy: address, NO_PROXY: '', no_proxy: '', SSL_CERT_FILE: ca.file },
     async stop() {
       for (const socket of sockets) socket.destroy();
       tls.closeAllConnections();

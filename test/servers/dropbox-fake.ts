@@ -12,7 +12,7 @@ interface DropboxEntry {
   readonly client_modified?: string;
   readonly size?: number;
   readonly is_downloadable?: boolean;
-  readonly export_info?: { export_as: string };
+  readonly export_info?: { export_as: string; export_options: string[] };
 }
 
 /** The files of one Dropbox account, by the API v2 as rclone asks it. */
@@ -103,6 +103,8 @@ export class DropboxFake {
         return this.#metadata(String(fields['path']));
       case '/2/files/download':
         return this.#download(request);
+      case '/2/files/export':
+        return this.#export(request);
       default:
         return { status: 404, body: { error_summary: 'unknown_function/..' } };
     }
@@ -138,7 +140,7 @@ export class DropboxFake {
     const entry = this.#find(path);
     if (entry?.content === undefined) return notFound();
     const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
-    const result = { 'dropbox-api-result': JSON.stringify(shown(entry)) };
+    const result = { 'dropbox-api-result': headerJson(shown(entry)) };
     if (range === null) return { headers: result, body: entry.content };
     const first = Number(range[1]);
     const last = range[2] ? Math.min(Number(range[2]), entry.content.length - 1) : entry.content.length - 1;
@@ -147,6 +149,15 @@ export class DropboxFake {
       headers: { ...result, 'content-range': `bytes ${first}-${last}/${entry.content.length}` },
       body: entry.content.subarray(first, last + 1),
     };
+  }
+
+  #export(request: CloudRequest): CloudReply {
+    const { path } = JSON.parse(String(request.headers['dropbox-api-arg'])) as { path: string };
+    const entry = this.#find(path);
+    if (entry?.content === undefined || entry.export_info === undefined) return notFound();
+    const exported = { name: entry.name, size: entry.content.length, export_hash: dropboxHash(entry.content) };
+    const result = { export_metadata: exported, file_metadata: shown(entry) };
+    return { headers: { 'dropbox-api-result': headerJson(result) }, body: entry.content };
   }
 
   #find(path: string): DropboxEntry | undefined {
@@ -175,4 +186,12 @@ function shown({ content, ...entry }: DropboxEntry): Record<string, unknown> {
     rev: '0123456789abcdef',
     content_hash: dropboxHash(content ?? Buffer.alloc(0)),
   };
+}
+
+/** Headers are ASCII: other characters are escaped. */
+function headerJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[\u007f-\uffff]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }

@@ -41,7 +41,10 @@ export function listRemote(call: RemoteCall): SourceListing {
   outcome.catch(() => undefined);
   async function* files(): AsyncGenerator<SourceFile> {
     try {
-      settle(yield* lines(call, ['--recursive']));
+      const leftOut = remoteOrigin(call.definition).leftOut?.(call.signal) ?? Promise.resolve([]);
+      leftOut.catch(() => undefined);
+      const told = yield* lines(call, ['--recursive']);
+      settle({ ...told, skipped: [...told.skipped, ...(await leftOut)] });
     } catch (error) {
       fail(error);
       throw error;

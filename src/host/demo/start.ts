@@ -140,6 +140,7 @@ async function startPortal({ folder, secrets, database, servers, web, undo }: Po
       secrets: deriveSecrets({ env: { CLOUD_BACKUP_ENCRYPTION_KEY: secrets.encryptionKey } }),
       log,
       egressAllow: allowedHosts(servers),
+      publicUrl: `http://127.0.0.1:${web.port}${MOUNTED_AT}`,
     }),
     (made) => made.close(),
   );

@@ -10,6 +10,7 @@ import { runPage } from './run.ts';
 import { runsPage } from './runs.ts';
 import { retentionPreviewPage } from './retention.ts';
 import { settingsPage } from './settings.ts';
+import { dropboxCallbackPage, googleCallbackPage, sourcesPage } from './sources.ts';
 
 /** Every page of the portal, in the order of the navigation. */
 export const pages: readonly Page[] = [
@@ -26,6 +27,9 @@ export const pages: readonly Page[] = [
   runPage,
   restorePage,
   restoreJobPage,
+  sourcesPage,
+  googleCallbackPage,
+  dropboxCallbackPage,
   settingsPage,
   adminPage,
 ];

@@ -1,8 +1,5 @@
 import { z } from 'zod';
-import { BackupError } from '../../errors/backup-error.ts';
-import type { AccessTokens } from './access-tokens.ts';
-import type { CloudHttp } from './https.ts';
-import { bearer } from './providers.ts';
+import type { DriveApi } from './drive-api.ts';
 
 export interface DriveEntry {
   readonly id: string;
@@ -31,7 +28,6 @@ export interface DriveQuery {
 }
 
 export const DRIVE_FOLDER = 'application/vnd.google-apps.folder';
-const API = 'https://www.googleapis.com/drive/v3';
 
 const Drives = z.object({
   drives: z.array(z.object({ id: z.string(), name: z.string() })).default([]),
@@ -55,21 +51,19 @@ const Files = z.object({
 
 /** Folders of a Google Drive, for a picker; reads names and ids only. */
 export class DriveFolders {
-  readonly #http: CloudHttp;
-  readonly #tokens: AccessTokens;
+  readonly #api: DriveApi;
 
-  constructor(http: CloudHttp, tokens: AccessTokens) {
-    this.#http = http;
-    this.#tokens = tokens;
+  constructor(api: DriveApi) {
+    this.#api = api;
   }
 
-  /** @throws BackupError `PATH_NOT_FOUND`, `ERR_RATE_LIMIT`, `ERR_PERMISSION`, `ERR_NETWORK` …, as `AccessTokens.current` */
+  /** @throws BackupError as `DriveApi.get` */
   async page(query: DriveQuery, signal?: AbortSignal): Promise<DrivePage> {
     return query.mode === 'drives' ? await this.#drives(query, signal) : await this.#children(query, signal);
   }
 
   async #drives(query: DriveQuery, signal: AbortSignal | undefined): Promise<DrivePage> {
-    const answer = await this.#get(
+    const answer = await this.#api.get(
       'drives',
       { pageSize: String(Math.min(query.pageSize, 100)), ...paging(query) },
       signal,
@@ -88,7 +82,7 @@ export class DriveFolders {
       ...(query.includeFiles ? [] : [`mimeType='${DRIVE_FOLDER}'`]),
       ...(query.text === '' ? [] : [`name contains '${quoted(query.text)}'`]),
     ];
-    const answer = await this.#get(
+    const answer = await this.#api.get(
       'files',
       {
         q: conditions.join(' and '),
@@ -112,45 +106,6 @@ export class DriveFolders {
     }));
     return { items, nextPageToken: nextPageToken ?? null };
   }
-
-  async #get(
-    what: string,
-    parameters: Readonly<Record<string, string>>,
-    signal: AbortSignal | undefined,
-    isRetry = false,
-  ): Promise<unknown> {
-    const { token } = await this.#tokens.current();
-    const answer = await this.#http.send({
-      method: 'GET',
-      url: `${API}/${what}?${new URLSearchParams(parameters)}`,
-      headers: bearer(token),
-      ...(signal === undefined ? {} : { signal }),
-    });
-    if (answer.status === 200) return answer.json;
-    if (answer.status === 401 && !isRetry) {
-      this.#tokens.distrust();
-      return await this.#get(what, parameters, signal, true);
-    }
-    throw driveError(answer.status, answer.json);
-  }
-}
-
-const Refusal = z.object({ error: z.object({ errors: z.array(z.object({ reason: z.string() })).default([]) }) });
-
-function driveError(status: number, json: unknown): BackupError {
-  const refusal = Refusal.safeParse(json);
-  const reason = refusal.success ? (refusal.data.error.errors[0]?.reason ?? '') : '';
-  const cause = new Error(`Google Drive answered ${status} ${reason}`);
-  if (status === 429 || /rateLimitExceeded|userRateLimitExceeded/i.test(reason))
-    return new BackupError('ERR_RATE_LIMIT', undefined, { cause });
-  if (status === 404)
-    return new BackupError('PATH_NOT_FOUND', 'This folder does not exist, or is not shared with this account.', {
-      cause,
-    });
-  if (status === 401) return new BackupError('ERR_SOURCE_TOKEN', undefined, { cause });
-  if (status === 403) return new BackupError('ERR_PERMISSION', undefined, { cause });
-  if (status === 400) return new BackupError('INVALID_INPUT', undefined, { cause });
-  return new BackupError('ERR_NETWORK', undefined, { cause });
 }
 
 function paging({ pageToken }: DriveQuery): Record<string, string> {

@@ -132,8 +132,8 @@ async function exchange(given: CloudRequest, url: URL, socket: TLSSocket, signal
         ...(body === null ? {} : { 'content-length': String(body.length) }),
         connection: 'close',
       },
+      // Without an agent: one would open a connection of its own.
       createConnection: () => socket,
-      agent: false,
       signal,
     });
     asked.once('error', reject);
