@@ -3,9 +3,12 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, relative } from 'node:path';
+import type { JobEncryption } from '../src/crypt/job-encryption.ts';
+import { cryptRemote } from '../src/engines/rclone/remotes.ts';
 import { packageRoot, toolPath } from '../src/engines/tools.ts';
 import { DESTINATION_ENCODING, pathOfRcloneName } from '../src/layout/encoding.ts';
 import { ensureBucket, openS3Store } from '../src/storage/s3.ts';
+import { ENCRYPTION } from './model/encryption.ts';
 import { ModelEngine } from './model/source.ts';
 import { TestJob, type RunRecord } from './backup/job.ts';
 import { NASTY_NAMES } from './layout/names.ts';
@@ -20,17 +23,23 @@ function readingScript(): string {
   return script;
 }
 
-describe('a point, read without this package', () => {
+const kinds: [string, JobEncryption | null][] = [
+  ['a point', null],
+  ['a point of an encrypted job', ENCRYPTION],
+];
+
+describe.each(kinds)('%s, read without this package', (_, encryption) => {
   let server: S3Server;
   let folder: string;
   let job: TestJob;
   let first: RunRecord;
   let second: RunRecord;
+  let newest: RunRecord;
   const before = new Map<string, Buffer>();
 
   const backUp = async (): Promise<RunRecord> => {
     const store = openS3Store(server.access('read'));
-    return await job.run({ store, engine: new ModelEngine(job.source, store) });
+    return await job.run({ store, engine: new ModelEngine(job.source, store, encryption?.cipher) });
   };
   const contents = (): Map<string, Buffer> =>
     new Map(job.source.paths.map((path) => [path, job.source.read(path)?.body ?? Buffer.alloc(0)]));
@@ -42,7 +51,7 @@ describe('a point, read without this package', () => {
     mkdirSync(join(folder, 'bin'));
     symlinkSync(toolPath('rclone'), join(folder, 'bin', 'rclone'));
     writeFileSync(join(folder, 'read-point.py'), readingScript());
-    job = new TestJob();
+    job = new TestJob(encryption === null ? {} : { encryption });
     for (const name of NASTY_NAMES.filter((one) => !one.includes(0x0a) || one.length > 1)) {
       const path = pathOfRcloneName(standardNameOf(name));
       job.source.write(`names/${path}`, `this is ${path}`);
@@ -57,6 +66,7 @@ describe('a point, read without this package', () => {
     job.source.write('plain/1/1', 'cannot be read');
     job.source.broken.add('plain/1/1');
     second = await backUp();
+    newest = second;
   });
   afterAll(async () => {
     await server.stop();
@@ -65,7 +75,10 @@ describe('a point, read without this package', () => {
 
   async function read(record: RunRecord, target: string): Promise<{ code: unknown; log: string }> {
     const access = server.access('read');
-    const args = [`BACKUP:read/${job.prefix}`, record.point.manifestKey, join(folder, target)];
+    const place = `BACKUP:read/${job.prefix}`;
+    const args = [place, record === newest ? 'newest' : record.point.manifestKey, join(folder, target)];
+    const crypt = encryption === null ? {} : cryptRemote('SEALED', encryption.cipher.passwords).env;
+    if (encryption !== null) args.push('SEALED');
     const child = spawn('python3', [join(folder, 'read-point.py'), ...args], {
       env: {
         ...process.env,
@@ -77,6 +90,7 @@ describe('a point, read without this package', () => {
         RCLONE_CONFIG_BACKUP_ACCESS_KEY_ID: access.accessKey,
         RCLONE_CONFIG_BACKUP_SECRET_ACCESS_KEY: access.secretKey,
         RCLONE_CONFIG_BACKUP_ENCODING: DESTINATION_ENCODING,
+        ...crypt,
       },
     });
     let log = '';

@@ -79,9 +79,12 @@ export const MOUNTED = '/backup';
 const WHO = 'x-test-person';
 
 export async function openPortal(
-  options: Partial<CloudBackupOptions> & { mount?: (app: Express, backup: CloudBackup) => void } = {},
+  options: Partial<CloudBackupOptions> & {
+    mount?: (app: Express, backup: CloudBackup) => void;
+    confirmPassword?: NonNullable<HostPort['confirmPassword']>;
+  } = {},
 ): Promise<TestPortal> {
-  const { mount, ...given } = options;
+  const { mount, confirmPassword, ...given } = options;
   const opened = await openTestDatabase('sqlite');
   const { database } = opened.test;
   const installed = await installBillingWorld(database.knex, world);
@@ -95,6 +98,7 @@ export async function openPortal(
     knex: database.knex,
     productIds: [7],
     identify: (incoming: Request) => identityOf(incoming.get(WHO)),
+    ...(confirmPassword && { confirmPassword }),
     theme: () => ({ name: 'Test hosting', variables: { accent: '#0a7' } }),
     navigation: () => [{ label: 'Home', href: '/' }],
     sendEmail: () => Promise.resolve(),
