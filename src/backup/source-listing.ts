@@ -24,10 +24,11 @@ export interface ListedSource {
 }
 
 const FILE_LINES: LineFormat<ListedFile> = {
-  write: ({ path, size, mtime, hash }) => JSON.stringify([path, size, mtime, hash]),
+  write: ({ path, size, mtime, hash, dated }) =>
+    JSON.stringify(dated === true ? [path, size, mtime, hash, true] : [path, size, mtime, hash]),
   read: (line) => {
-    const [path, size, mtime, hash] = JSON.parse(line) as [string, number, string, string | null];
-    return { path, size, mtime, hash };
+    const [path, size, mtime, hash, dated] = JSON.parse(line) as [string, number, string, string | null, true?];
+    return dated === true ? { path, size, mtime, hash, dated } : { path, size, mtime, hash };
   },
 };
 

@@ -312,7 +312,7 @@ export class Validation {
     if (entry.state !== 'stored') return;
     const { path } = entry;
     if (file === null) this.tally.add({ kind: 'changed_since', code: 'SOURCE_DELETED', path });
-    else if (isUnchanged(file, entry)) {
+    else if (isUnchanged(file, entry) || isSameByDate(file, entry)) {
       const byChecksum = entry.size === 0 || (file.hash !== null && entry.hash !== null);
       this.source[byChecksum ? 'byChecksum' : 'bySize'] += 1;
     } else if (this.#isSameDate(file, entry)) this.tally.add({ kind: 'differs', code: 'SOURCE_DIFFERS', path });
@@ -323,4 +323,9 @@ export class Validation {
   #isSameDate(file: ListedFile, entry: Entry): boolean {
     return sameTime(file.mtime, entry.mtime) && Date.parse(entry.mtime) < this.#request.begunAt - TIME_GRAIN_MS;
   }
+}
+
+/** Nothing but its date is known at the source, and that is the same: no proof, and no damage either. */
+function isSameByDate(file: ListedFile, entry: Entry): boolean {
+  return file.size < 0 && sameTime(file.mtime, entry.mtime);
 }

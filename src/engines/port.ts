@@ -3,12 +3,14 @@ import type { ErrorCode } from '../errors/catalogue.ts';
 /** One file of the source as its listing shows it. Paths are UTF-8 in rclone's standard form, relative to the source's root. */
 export interface SourceFile {
   readonly path: string;
-  /** Bytes; -1 where the source does not know (such files are copied each time). */
+  /** Bytes; -1 where the source does not know (such files are copied each time, unless `dated`). */
   readonly size: number;
   /** RFC 3339 in UTC with what precision the source has, ends in `Z`. */
   readonly mtime: string;
   /** `md5:<hex>` where the source tells it without reading the file, else null. */
   readonly hash: string | null;
+  /** Its time moves with every change of the content. */
+  readonly dated?: boolean;
 }
 
 /**

@@ -7,6 +7,8 @@ export interface ListedFile {
   readonly size: number;
   readonly mtime: string;
   readonly hash: string | null;
+  /** The time moves with every change of the content: it decides where the size is not known. */
+  readonly dated?: boolean;
 }
 
 /**
@@ -59,11 +61,14 @@ function decide(file: ListedFile, base: Entry): Decision {
 }
 
 /**
- * Where both hashes are known they decide; else size and time. A carried or failed entry is never unchanged: what it stands for is
+ * Where both hashes are known they decide; else size and time; of a file whose size the source does not know, the time alone if it can be
+ * relied on, and otherwise it has changed. A carried or failed entry is never unchanged: what it stands for is
  * not what the source held.
  */
 export function isUnchanged(file: ListedFile, base: Entry): boolean {
-  if (base.state !== 'stored' || file.size < 0 || file.size !== base.size) return false;
+  if (base.state !== 'stored') return false;
+  if (file.size < 0) return file.dated === true && sameTime(file.mtime, base.mtime);
+  if (file.size !== base.size) return false;
   if (file.hash !== null && base.hash !== null) return file.hash === base.hash;
   return sameTime(file.mtime, base.mtime);
 }

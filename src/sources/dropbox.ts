@@ -41,7 +41,7 @@ export const dropbox: SourceType<typeof DropboxConfig> = {
     obscured: [],
     root: path,
     // Its checksum is one of its own, which no storage knows.
-    origin: { kind: 'remote', md5: false, listFlags: ['--checkers', '16'] },
+    origin: { kind: 'remote', md5: false, dated: true, listFlags: ['--checkers', '16'] },
     side,
     // Dropbox slows down whoever asks for much at once.
     pace: { transfers: 8, flags: () => ['--checkers', '8'] },

@@ -77,7 +77,7 @@ export const googleDrive: SourceType<typeof GoogleDriveConfig> = {
     },
     obscured: [],
     root: path,
-    origin: { kind: 'remote', md5: true, listFlags: ['--fast-list'], notice },
+    origin: { kind: 'remote', md5: true, dated: true, listFlags: ['--fast-list'], notice },
     side,
     pace: { transfers: 16, flags: () => ['--checkers', '16'] },
     reach: { by: 'name' },

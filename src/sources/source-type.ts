@@ -84,6 +84,8 @@ export interface RemoteOrigin {
   readonly kind: 'remote';
   /** The server tells MD5 sums without reading the files. */
   readonly md5: boolean;
+  /** Files whose size is not known (documents that are made into files when they are read) have a date that can be relied on. */
+  readonly dated?: boolean;
   /** Of every call that lists. */
   readonly listFlags?: readonly string[];
   /** What a line of the log of a listing means beside errors: rclone leaves some things out and says so only there. */

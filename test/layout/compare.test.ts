@@ -39,6 +39,8 @@ describe('comparing source and base', () => {
     expect(isUnchanged(file('a', { mtime: '2026-01-02T03:04:06Z' }), entry)).toBe(false);
     expect(isUnchanged(file('a', { size: 4 }), entry)).toBe(false);
     expect(isUnchanged(file('a', { size: -1 }), entry)).toBe(false);
+    expect(isUnchanged(file('a', { size: -1, dated: true }), entry)).toBe(true);
+    expect(isUnchanged(file('a', { size: -1, dated: true, mtime: '2026-09-09T00:00:00Z' }), entry)).toBe(false);
     expect(isUnchanged(file('a', { hash: A }), entryOf('a', { hash: null }))).toBe(true);
   });
 

@@ -76,7 +76,7 @@ describe('a Google Drive', () => {
     google.document('Survey', 'form', '');
     const engine = await engineOf();
     const { files, outcome } = await listAll(engine);
-    expect(files.get('Report.docx')).toMatchObject({ size: -1, hash: null });
+    expect(files.get('Report.docx')).toMatchObject({ size: -1, hash: null, dated: true });
     expect(outcome).toEqual({
       complete: true,
       unreadable: [],

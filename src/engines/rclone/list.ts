@@ -94,7 +94,7 @@ class LookRefused extends BackupError {}
 /** Files as the lines of one call tell them; returns what the log told of it. */
 async function* lines(call: RemoteCall, selection: readonly string[]): AsyncGenerator<SourceFile, ListingOutcome> {
   const { binary, definition, hostKey = null, folder, signal } = call;
-  const { md5, listFlags = [] } = remoteOrigin(definition);
+  const { md5, dated = false, listFlags = [] } = remoteOrigin(definition);
   const remote = sourceRemote('SRC', definition, { hostKey });
   const command = rcloneCommand(
     [
@@ -118,7 +118,7 @@ async function* lines(call: RemoteCall, selection: readonly string[]): AsyncGene
     for await (const line of byteLinesOf(child.stdout)) {
       silence.refresh();
       const file = readLine(line, md5);
-      if (file !== null) yield file;
+      if (file !== null) yield dated && file.size < 0 ? { ...file, dated } : file;
     }
     await logged;
     const end = await child.ended;
