@@ -48,9 +48,11 @@ export class ArchiveWriter {
   /** Drops everything; never throws. */
   async abort(): Promise<void> {
     this.#failure ??= { error: new Error('the archive was given up') };
-    const objects = this.#options.objects.abort();
+    const { objects } = this.#options;
+    // What waits for an upload goes on when that is ended; afterwards nothing begins any more.
+    await objects.abort();
     await this.#last;
-    await objects;
+    await objects.abort();
   }
 
   /** Returns when there is room for the next frame. */

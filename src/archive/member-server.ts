@@ -148,9 +148,9 @@ function secondsOf(mtime: string): string {
 
 /** What comes again is told as such, so that it is tried again; what is damaged stays so. */
 function refusalFor(error: unknown): [number, string] {
-  if (error instanceof FormatError) return [409, 'InvalidObjectState'];
+  if (error instanceof FormatError) return [409, 'E3ArchiveDamaged'];
   if (isBackupError(error) && isTransient(error.code)) return [503, 'ServiceUnavailable'];
-  return [409, isBackupError(error) ? error.code : 'InvalidObjectState'];
+  return [409, isBackupError(error) ? error.code : 'InternalError'];
 }
 
 function refuse(response: ServerResponse, status: number, code: string): void {

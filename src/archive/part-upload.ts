@@ -50,7 +50,7 @@ export class PartUpload {
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
   readonly #sending = new Set<Promise<void>>();
-  #upload: ObjectUpload | null = null;
+  #beginning: Promise<ObjectUpload> | null = null;
   #number = 1;
   #pieces: Buffer[] = [];
   #filled = 0;
@@ -80,7 +80,7 @@ export class PartUpload {
 
   /** Sends what is left, and waits until all parts have arrived. Without any part, nothing is sent yet. */
   async sendRest(): Promise<void> {
-    if (this.#upload !== null && this.#filled > 0) await this.#send();
+    if (this.#beginning !== null && this.#filled > 0) await this.#send();
     await Promise.all(this.#sending);
     this.#throwFailure();
   }
@@ -88,7 +88,7 @@ export class PartUpload {
   async complete(): Promise<void> {
     const { store, key } = this.#options;
     const options = { signal: this.#signal };
-    if (this.#upload !== null) return await this.#upload.complete(options);
+    if (this.#beginning !== null) return await (await this.#beginning).complete(options);
     await store.put(key, Buffer.concat(this.#pieces), { ...options, contentType: CONTENT_TYPE });
     const head = await store.head(key, options);
     if (head?.size !== this.bytes) throw new BackupError('ERR_COMMIT_READBACK', undefined, { details: { key } });
@@ -101,14 +101,17 @@ export class PartUpload {
     this.#options.budget.give(this.#filled);
     this.#filled = 0;
     this.#pieces = [];
-    await this.#upload?.abort({ signal: AbortSignal.timeout(ABORT_TIMEOUT_MS) }).catch(() => undefined);
+    const upload = await this.#beginning?.catch(() => null);
+    await upload?.abort({ signal: AbortSignal.timeout(ABORT_TIMEOUT_MS) }).catch(() => undefined);
   }
 
   async #send(): Promise<void> {
     const { store, key, budget } = this.#options;
     while (this.#sending.size >= PARTS_AT_ONCE) await this.#oneSent();
     this.#throwFailure();
-    const upload = (this.#upload ??= await store.beginUpload(key, { contentType: CONTENT_TYPE, signal: this.#signal }));
+    // Not ended by `abort`, which waits for it: its answer tells what has to be dropped.
+    const { signal } = this.#options;
+    const upload = await (this.#beginning ??= store.beginUpload(key, { contentType: CONTENT_TYPE, signal }));
     const number = this.#number;
     const pieces = this.#pieces;
     const bytes = this.#filled;

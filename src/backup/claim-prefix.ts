@@ -81,7 +81,8 @@ async function rollForward(
   const statistics: RunStatistics = {
     filesListed: files,
     bytesListed: bytes,
-    filesCopied: copied.files,
+    // An archive is one object of many files.
+    filesCopied: copied.archives > 0 ? files - carried - failed : copied.files,
     bytesCopied: copied.bytes,
     unchanged: 0,
     moved: 0,

@@ -109,6 +109,8 @@ export interface RunStatistics {
   /** Files and bytes that this claim put into the bucket, by upload and by server-side copy. */
   readonly filesCopied: number;
   readonly bytesCopied: number;
+  /** What of these the bucket holds, where they are compressed on their way; absent: the same. */
+  readonly bytesStored?: number;
   readonly unchanged: number;
   readonly moved: number;
   readonly added: number;

@@ -65,6 +65,8 @@ class BackupRun {
   readonly #points: PointSource;
   readonly #space: SpillSpace;
   #filesListed = 0;
+  /** What an archive takes, which is less than its files have. */
+  #stored: { readonly bytesStored?: number } = {};
 
   constructor(context: BackupContext, signal: AbortSignal) {
     this.#context = context;
@@ -159,7 +161,7 @@ class BackupRun {
         status: point.complete ? 'success' : 'warning',
         point,
         freeze,
-        statistics: statisticsOf(source, plan, tally),
+        statistics: { ...statisticsOf(source, plan, tally), ...this.#stored },
         events: [...problemEvents(source, tally), ...freezeEvents(freeze)],
         report: problemReport(source, tally),
       },
@@ -210,13 +212,15 @@ class BackupRun {
   }
 
   async #archive(plan: BackupPlan): Promise<ArchiveResult> {
-    return await writeArchive({
+    const written = await writeArchive({
       context: this.#context,
       plan,
       space: this.#space,
       signal: this.#signal,
       onProgress: (transfer) => this.#phase('copying', transfer),
     });
+    this.#stored = { bytesStored: written.storedBytes };
+    return written;
   }
 
   get #isArchive(): boolean {

@@ -42,8 +42,8 @@ export class WholenessProof {
     }
   }
 
-  /** Files and bytes below a folder, by the same listing. */
-  async sizeOf(folder: string): Promise<{ files: number; bytes: number }> {
+  /** Files and bytes below a folder, by the same listing, and how many of the files are objects of archives. */
+  async sizeOf(folder: string): Promise<{ files: number; bytes: number; archives: number }> {
     this.#objects ??= sortExternally(this.#listed(), byKey, this.#space);
     let files = 0;
     let bytes = 0;
@@ -52,7 +52,8 @@ export class WholenessProof {
       files += 1;
       bytes += Math.max(object.size, 0);
     }
-    return { files, bytes };
+    const archives = [...this.#archives.keys()].filter((key) => key.startsWith(folder)).length;
+    return { files, bytes, archives };
   }
 
   /** Files of archives lie within what was listed of them. */

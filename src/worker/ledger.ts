@@ -104,7 +104,7 @@ export class SqlLedger implements RunLedger {
           lease: active.lease,
           status: request.status,
           point: {
-            ...pointRow(job, request.point, active.run.id, request.statistics.bytesCopied),
+            ...pointRow(job, request.point, active.run.id, storedBytes(request)),
             status: request.status,
           },
           freezeReason: request.freeze?.reason ?? null,
@@ -254,4 +254,8 @@ export async function reachable<T>(work: () => Promise<T>): Promise<T> {
     if (isUnreachable(error)) throw new BackupError('ERR_DATABASE_UNREACHABLE', undefined, { cause: error });
     throw error;
   }
+}
+
+function storedBytes({ statistics: { bytesStored, bytesCopied } }: CommitRequest): number {
+  return bytesStored ?? bytesCopied;
 }

@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { JobCipher } from '../../crypt/job-cipher.ts';
 import { pathOfKey } from '../../layout/encoding.ts';
+import { EtagJudge } from '../../sources/etag-judge.ts';
 import { listS3, lookS3 } from '../../sources/list-s3.ts';
 import { listSftp, lookSftp } from '../../sources/list-sftp.ts';
 import { readS3 } from '../../sources/read-s3.ts';
 import type { RemoteDefinition } from '../../sources/registry.ts';
 import type { BucketAccess } from '../../storage/port.ts';
+import { paced } from '../paced.ts';
 import type { BackupEngine, SourceFile, SourceListing } from '../port.ts';
 import { copyArguments, startCopy } from './copy.ts';
 import { storageSide } from './error-classes.ts';
@@ -48,9 +50,10 @@ export function rcloneEngine(options: RcloneEngineOptions): BackupEngine {
   const { binary, source: definition, hostKey, workFolder } = options;
   const { origin } = definition;
   const listed = { files: null as number | null, byName: false };
+  const etags = new EtagJudge();
   const remoteCall = (signal: AbortSignal): RemoteCall => ({ binary, definition, hostKey, folder: workFolder, signal });
   const openListing = (signal: AbortSignal): SourceListing & { followedLinks?: () => number } => {
-    if (origin.kind === 's3') return listS3(origin, { signal });
+    if (origin.kind === 's3') return listS3(origin, { signal, etags });
     if (origin.kind === 'sftp') return listSftp(origin, { hostKey: hostKey ?? '', signal });
     return listRemote(remoteCall(signal));
   };
@@ -66,12 +69,12 @@ export function rcloneEngine(options: RcloneEngineOptions): BackupEngine {
     },
     async look(paths, { signal }): Promise<Map<string, SourceFile>> {
       if (paths.length === 0) return new Map();
-      if (origin.kind === 's3') return await lookS3(origin, paths, { signal, total: listed.files });
+      if (origin.kind === 's3') return await lookS3(origin, paths, { signal, total: listed.files, etags });
       if (origin.kind === 'sftp') return await lookSftp(origin, paths, { hostKey: hostKey ?? '', signal });
       return await lookRemote(remoteCall(signal), paths, { total: listed.files });
     },
     read({ signal }) {
-      if (origin.kind === 's3') return readS3(origin, { signal });
+      if (origin.kind === 's3') return paced(readS3(origin, { signal }), options.bandwidth, signal);
       const filesAtOnce = definition.pace.transfers ?? READ_AT_ONCE;
       return rcloneReader({
         ...{ binary, definition, hostKey, folder: workFolder, signal, bandwidth: options.bandwidth },
@@ -82,7 +85,7 @@ export function rcloneEngine(options: RcloneEngineOptions): BackupEngine {
     copy: ({ paths, targetKey, signal, bytesTotal }) =>
       startCopy({
         binary,
-        source: sourceRemote('SRC', definition, { hostKey }),
+        source: sourceRemote('SRC', etags.areMd5 ? definition : withoutEtags(definition), { hostKey }),
         ...destinationOf(options, targetKey),
         sides: { SRC: definition.side, DST: storageSide },
         // rclone's own walk follows no links, and not every server tells it control characters in a name as they are.
@@ -96,6 +99,11 @@ export function rcloneEngine(options: RcloneEngineOptions): BackupEngine {
         bandwidth: options.bandwidth,
       }),
   };
+}
+
+/** This option of rclone's makes it take no ETag of the remote for an MD5; it is sent along with uploads only, and a source has none. */
+function withoutEtags(definition: RemoteDefinition): RemoteDefinition {
+  return { ...definition, options: { ...definition.options, server_side_encryption: 'aws:kms' } };
 }
 
 /** The very call that `copy('all')` makes, for measurements that compare a run with rclone alone. */
@@ -126,7 +134,7 @@ function destinationOf(
   const bucket = bucketRemote('DST', destination);
   const folder = pathOfKey(targetKey);
   if (!cipher) return { destination: bucket, targetPath: folder };
-  const sealed = cryptRemote('CRYPT', cipher.passwords);
+  const sealed = cryptRemote('DSTCRYPT', cipher.passwords);
   return {
     destination: { ...sealed.in(bucket, folder), env: { ...bucket.env, ...sealed.env } },
     targetPath: '',

@@ -38,6 +38,7 @@ export type FailureClass =
   | 'name_too_long'
   | 'not_found'
   | 'damaged'
+  | 'archive_damaged'
   | 'network';
 
 /**
@@ -78,6 +79,8 @@ const classes: readonly (readonly [RegExp, FailureClass])[] = [
     /failed to authenticate decrypted block|not an encrypted file|too short to be encrypted|truncated block header/,
     'damaged',
   ],
+  // Of our own endpoint (src/archive/member-server.ts).
+  [/E3ArchiveDamaged/, 'archive_damaged'],
   [/directory not found|no such file|object not found|NoSuchKey|file does not exist|StatusCode: 404/i, 'not_found'],
   [
     /timeout|timed out|deadline exceeded|connection reset|connection lost|broken pipe|\bEOF\b|no route to host|network is unreachable|use of closed network|server closed|StatusCode: (?:0|408|5\d\d)/i,
@@ -104,6 +107,7 @@ const usual: Readonly<Record<FailureClass, ErrorCode>> = {
   name_too_long: 'ERR_KEY_TOO_LONG',
   not_found: 'ERR_SOURCE_NOT_FOUND',
   damaged: 'ERR_RESTORE_MISMATCH',
+  archive_damaged: 'ERR_ARCHIVE_DAMAGED',
   network: 'ERR_NETWORK',
 };
 
@@ -165,7 +169,7 @@ const WRITES =
 
 /** Which end a message is about: rclone names the remote, or the request, of which only the destination's write. */
 function endOf(message: string): keyof Sides {
-  const named = /"(SRC|DST)(?:\{[^}]*\})?:/.exec(message)?.[1];
+  const named = /["'](SRC|DST)(?:CRYPT)?(?:\{[^}]*\})?:/.exec(message)?.[1];
   if (named !== undefined) return named as keyof Sides;
   return WRITES.test(message) ? 'DST' : 'SRC';
 }
