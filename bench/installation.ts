@@ -1,4 +1,4 @@
-import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { JobBucket } from '../src/backup/job-bucket.ts';
@@ -10,6 +10,7 @@ import { openS3Store } from '../src/storage/s3.ts';
 import { configSchema } from '../src/worker/config.ts';
 import { macKeysOf } from '../src/worker/services.ts';
 import { KEY, startWorld, type WorkerProcess, type World } from '../test/integration/world.ts';
+import { seconds } from './figures.ts';
 import { benchFolder, type BenchServer } from './servers.ts';
 import { sourceConfigOf } from './plain-rclone.ts';
 
@@ -81,7 +82,8 @@ export class Installation {
     }
   }
 
-  async newJob(): Promise<BenchJob> {
+  /** @param change fields of the job beyond the usual ones */
+  async newJob(change: Readonly<Record<string, unknown>> = {}): Promise<BenchJob> {
     jobs += 1;
     const prefix = `job-${jobs}`;
     const id = await this.#world.createJob({
@@ -89,6 +91,7 @@ export class Installation {
       source_config: sourceConfigOf(this.#source.access),
       dest_prefix: prefix,
       max_attempts: 1,
+      ...change,
     });
     return { id, prefix };
   }
@@ -116,6 +119,26 @@ export class Installation {
       cpu: { ours: cpu.ours - cpuBefore.ours, rclone: cpu.rclone - cpuBefore.rclone },
       filesCopied: Number(row.objects_transferred),
     };
+  }
+
+  /** Puts the owner marker of a job into its folder, for points that were not made by runs. */
+  own(job: BenchJob): void {
+    this.#execute('adopt', [job.id, '--yes']);
+  }
+
+  /** Seconds of the command that makes the database what the bucket says of one job. */
+  async reindex(job: BenchJob): Promise<number> {
+    return await seconds(async () => this.#execute('reindex', [job.id]));
+  }
+
+  /** Bytes that the worker and everything it has started hold in memory now. */
+  residentBytes(): number {
+    return residentBytesOfTree(this.#worker.pid);
+  }
+
+  #execute(name: string, args: readonly string[]): void {
+    const { status, stderr } = this.#world.execute(name, args);
+    if (status !== 0) throw new Error(`${name} ended with code ${String(status)}: ${stderr}`);
   }
 
   /** What a restore of the job's newest point starts from, by the address `access`. */
@@ -183,6 +206,38 @@ function processCpu(pid: number): { own: number; children: number } {
     .slice(11, 15)
     .map(Number);
   return { own: (user + system) / TICKS_PER_SECOND, children: (childUser + childSystem) / TICKS_PER_SECOND };
+}
+
+/** Of a process and all of its descendants. Pages that two of them share are counted twice. */
+function residentBytesOfTree(root: number): number {
+  const children = new Map<number, number[]>();
+  for (const name of readdirSync('/proc')) {
+    const pid = Number(name);
+    const parent = Number.isInteger(pid) ? parentOf(pid) : null;
+    if (parent !== null) children.set(parent, [...(children.get(parent) ?? []), pid]);
+  }
+  const of = (pid: number): number =>
+    residentBytes(pid) + (children.get(pid) ?? []).reduce((sum, child) => sum + of(child), 0);
+  return of(root);
+}
+
+/** Null: the process has ended. */
+function parentOf(pid: number): number | null {
+  const stat = readOrNull(`/proc/${pid}/stat`);
+  return stat === null ? null : Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+}
+
+function residentBytes(pid: number): number {
+  const status = readOrNull(`/proc/${pid}/status`) ?? '';
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
+}
+
+function readOrNull(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return null;
+  }
 }
 
 /** A program that runs rclone and writes down what CPU time it took. */

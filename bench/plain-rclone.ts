@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import type { JobCipher } from '../src/crypt/job-cipher.ts';
 import { copyAllCommand } from '../src/engines/rclone/engine.ts';
 import type { RcloneCommand } from '../src/engines/rclone/process.ts';
 import { bucketRemote } from '../src/engines/rclone/remotes.ts';
@@ -14,11 +15,19 @@ import { configSchema } from '../src/worker/config.ts';
 import { seconds } from './figures.ts';
 import { benchFolder } from './servers.ts';
 
-/** Seconds of `rclone copy` of a whole bucket, by the very command that a run makes of it: no supervision, nothing else around. */
-export async function plainCopy(source: BucketAccess, destination: BucketAccess, targetKey: string): Promise<number> {
+/**
+ * Seconds of `rclone copy` of a whole bucket, by the very command that a run makes of it: no supervision, nothing else around. With a
+ * cipher, into rclone crypt.
+ */
+export async function plainCopy(
+  source: BucketAccess,
+  destination: BucketAccess,
+  targetKey: string,
+  cipher: JobCipher | null = null,
+): Promise<number> {
   const { transfers, stats_interval: statsSeconds } = configSchema.shape.rclone.parse(undefined);
   const command = copyAllCommand(
-    { source: definitionOf(source), hostKey: null, destination, transfers, statsSeconds, bandwidth: 0 },
+    { source: definitionOf(source), hostKey: null, destination, cipher, transfers, statsSeconds, bandwidth: 0 },
     targetKey,
   );
   return await timed(command);

@@ -7,11 +7,11 @@ import { storage, type BenchServer } from './servers.ts';
  * SeaweedFS, for what is written to: like the storage that buckets lie on, and unlike `rclone serve s3`, it counts the MD5 sums of what
  * it takes in, and need not read new objects again to list them.
  */
-export async function startStore(): Promise<BenchServer> {
+export async function startStore(options: { flags?: readonly string[] } = {}): Promise<BenchServer> {
   const bucket = 'bucket';
   // The account that an installation has for `rclone serve s3`.
   const keys = { accessKey: 'rclone-test-access', secretKey: 'rclone-test-secret' };
-  const server = await startSeaweedFs({ base: storage, keys });
+  const server = await startSeaweedFs({ base: storage, keys, ...options });
   const access = server.access(bucket);
   await ensureBucket(access);
   return {

@@ -13,7 +13,12 @@ import type { S3Server } from './rclone-serve.ts';
  * speak to it. `vacuum` gives the space of deleted objects back.
  */
 export async function startSeaweedFs(
-  options: { provider?: 'Ceph' | 'Other'; base?: string; keys?: { accessKey: string; secretKey: string } } = {},
+  options: {
+    provider?: 'Ceph' | 'Other';
+    base?: string;
+    keys?: { accessKey: string; secretKey: string };
+    flags?: readonly string[];
+  } = {},
 ): Promise<S3Server & { vacuum(): Promise<void> }> {
   const folder = mkdtempSync(join(options.base ?? tmpdir(), 'e3-seaweedfs-'));
   const { accessKey, secretKey } = options.keys ?? {
@@ -43,6 +48,7 @@ export async function startSeaweedFs(
       '-admin.ui=false',
       '-webdav=false',
       ...PORT_FLAGS.map((flag, index) => `-${flag}=${ports[index]}`),
+      ...(options.flags ?? []),
     ],
     { stdio: 'ignore', cwd: folder, env: { PATH: process.env['PATH'], HOME: folder } },
   );
