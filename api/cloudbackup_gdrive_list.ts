@@ -13,7 +13,7 @@ export default endpoint({
   name: 'cloudbackup_gdrive_list',
   method: 'GET',
   caller: 'client',
-  rate: 'connection',
+  rate: 'browse',
   input: z.object({
     source_connection_id: SourceId,
     mode: z.enum(['drives', 'children'], { error: 'must be drives or children' }).default('children'),

@@ -14,7 +14,9 @@ import { connectionOf, remoteOf, type RemoteDefinition, type Source } from '../s
 import type { SourceUse } from './open-source.ts';
 import type { WorkerServices } from './services.ts';
 
-export type ConnectionServices = Pick<WorkerServices, 'database' | 'secrets' | 'records' | 'log'>;
+export type ConnectionServices = Pick<WorkerServices, 'database' | 'secrets' | 'log'> & {
+  readonly records: Pick<WorkerServices['records'], 'settings'>;
+};
 
 /**
  * What the transfer program is told of a source. Lets the transfer program read by a connected account without knowing its keys: it is given an address on loopback where it gets

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { emptyTables } from '../database/both.ts';
 import { startCloudFake, type CloudFake } from '../servers/cloud-fake.ts';
+import { apiError } from '../servers/google-fake.ts';
 import { jobFields, openPortal, type Person, type TestPortal } from './portal.ts';
 
 const PUBLIC = 'https://portal.example.test/backup';
@@ -214,13 +215,11 @@ describe('a job of a connected account', () => {
     const stored = async () =>
       (await portal.database.knex('s3_cloudbackup_jobs').where('uuid', job_id).first('source_connection_id')) as object;
     expect(await stored()).toMatchObject({ source_connection_id: row?.['id'] });
-    await portal
-      .as('ada')
-      .post('cloudbackup_update_job', {
-        job_id,
-        gdrive_path: 'Other',
-        source_config: { connection: source_id, root_folder_id: 'abc_-1' },
-      });
+    await portal.as('ada').post('cloudbackup_update_job', {
+      job_id,
+      gdrive_path: 'Other',
+      source_config: { connection: source_id, root_folder_id: 'abc_-1' },
+    });
     expect(await stored()).toMatchObject({ source_connection_id: row?.['id'] });
     const job = await portal.as('ada').get('cloudbackup_get_job', { job_id });
     expect(job.body).toMatchObject({
@@ -276,6 +275,16 @@ describe('the folder picker of Google Drive', () => {
       .as('ada')
       .get('cloudbackup_gdrive_list', { source_connection_id: source_id, parentId: "x' or '1'='1" });
     expect(strange.body).toMatchObject({ code: 'INVALID_INPUT' });
+  });
+
+  it('waits when Google asks for it, and not for ever', async () => {
+    const { source_id } = (await connect('ada', 'google_drive')).body as { source_id: string };
+    const later = apiError(429, 'rateLimitExceeded', 'later', { 'retry-after': '1' });
+    const ask = async () => await portal.as('ada').get('cloudbackup_gdrive_list', { source_connection_id: source_id });
+    fake.google.next.push(later);
+    expect((await ask()).status).toBe(200);
+    fake.google.next.push(later, later);
+    expect((await ask()).body).toMatchObject({ code: 'ERR_RATE_LIMIT' });
   });
 
   it('says when the authorization is refused, and marks the connection', async () => {

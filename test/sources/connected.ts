@@ -84,8 +84,9 @@ export async function openConnectedWorld(): Promise<ConnectedWorld> {
       const source = parseSource({ type: provider, config: { connection: uuid, ...config }, path });
       const records = { settings: () => Promise.resolve(new Map<string, string>()) };
       const log = createLog({ level: 'error', silent: true });
-      const services = { database, secrets, records, log } as Parameters<typeof withConnection>[0];
-      return await withConnection(services, CLIENT, source, { atEnd: (work) => endings.push(work) });
+      return await withConnection({ database, secrets, records, log }, CLIENT, source, {
+        atEnd: (work) => endings.push(work),
+      });
     },
     engine: (definition) =>
       rcloneEngine({

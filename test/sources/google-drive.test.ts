@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DriveItem } from '../servers/google-fake.ts';
-import { apiError, GoogleFake } from '../servers/google-fake.ts';
+import { apiError, type GoogleFake } from '../servers/google-fake.ts';
 import { copyAll, listAll, openConnectedWorld, type ConnectedWorld } from './connected.ts';
 
 let world: ConnectedWorld;

@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import type { ClientServices } from '../../jobs/client.ts';
 import type { ConnectionSummary } from '../../protocol/sources.ts';
 import { page, view } from '../page.ts';
 
@@ -32,7 +31,7 @@ function callbackPage(path: string, label: string) {
     caller: 'client',
     section: '/sources',
     query: z.object({ state: text.optional(), code: text.optional(), error: text.optional() }),
-    handle: async ({ query }: { client: ClientServices; query: { state?: string; code?: string; error?: string } }) =>
+    handle: async ({ query }) =>
       await Promise.resolve(
         view('pages/source_callback.njk', {
           label,

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { isBackupError } from '../../errors/backup-error.ts';
 import type { CloudHttp } from './https.ts';
 import type { OAuthClient } from './providers.ts';
@@ -31,6 +32,8 @@ export interface AccessTokenOptions {
 
 /** A token that ends sooner is not given out any more. */
 const MARGIN_MS = 2 * 60_000;
+/** A process that was given a new refresh token has stored it by then. */
+const STORING_MS = 1_000;
 /** So long a token is taken for good without asking. */
 const PROVEN_MS = 60_000;
 
@@ -84,7 +87,8 @@ export class AccessTokens {
       return await this.#refreshBy(stored);
     } catch (error) {
       if (!isBackupError(error, this.#options.client.provider.codes.refused)) throw error;
-      // Another process may have been given a new one since it was read.
+      // Another process may have been given a new one since it was read, and be about to store it.
+      await delay(STORING_MS);
       const again = await shelf.read();
       if (again.refreshToken !== stored.refreshToken) return await this.#refreshBy(again);
       await shelf.refused(stored);
