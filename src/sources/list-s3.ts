@@ -5,6 +5,7 @@ import { isPath, nativeNameOfPath, pathOfNativeName } from '../layout/encoding.t
 import type { ListingOutcome, SourceFile, SourceListing } from '../engines/port.ts';
 import type { ObjectStore, StoredObject } from '../storage/port.ts';
 import { openS3Store } from '../storage/s3.ts';
+import { EtagJudge } from './etag-judge.ts';
 import type { S3Origin } from './source-type.ts';
 
 const LOOKS_AT_ONCE = 24;
@@ -18,7 +19,8 @@ const PAGE = 1_000;
  * Folder markers (empty objects whose key ends in a slash) are left out: folders are not kept. Keys with empty parts (`a//b`, `/a`)
  * can be no paths; they are named in the outcome.
  */
-export function listS3(origin: S3Origin, options: { signal: AbortSignal }): SourceListing {
+export function listS3(origin: S3Origin, options: { signal: AbortSignal; etags?: EtagJudge }): SourceListing {
+  const { signal, etags = new EtagJudge() } = options;
   const skipped: ListingOutcome['skipped'][number][] = [];
   let settle: (outcome: ListingOutcome) => void = () => {};
   let fail: (error: unknown) => void = () => {};
@@ -29,21 +31,43 @@ export function listS3(origin: S3Origin, options: { signal: AbortSignal }): Sour
   outcome.catch(() => undefined);
   async function* files(): AsyncGenerator<SourceFile> {
     try {
-      for await (const object of openS3Store(origin.access).list(origin.prefix, options)) {
+      const store = openS3Store(origin.access);
+      for await (const object of judged(store, store.list(origin.prefix, { signal }), { etags, signal })) {
         const name = object.key.slice(origin.prefix.length);
         if (name === '' || (name.endsWith('/') && object.size === 0)) continue;
         const path = pathOfSourceKey(name);
-        if (isPath(path)) yield sourceFile(path, object);
+        if (isPath(path)) yield sourceFile(path, object, etags.areMd5);
         else skipped.push({ path, reason: 'bad_name' });
       }
       settle({ complete: true, unreadable: [], skipped });
     } catch (error) {
-      const told = options.signal.aborted ? options.signal.reason : sourceError(error);
+      const told = signal.aborted ? signal.reason : sourceError(error);
       fail(told);
       throw told;
     }
   }
   return { files: files(), outcome };
+}
+
+/** Holds the first page back until it is known what ETags are worth. */
+async function* judged(
+  store: ObjectStore,
+  objects: AsyncIterable<StoredObject>,
+  { etags, signal }: { etags: EtagJudge; signal: AbortSignal },
+): AsyncGenerator<StoredObject> {
+  let first: StoredObject[] | null = [];
+  for await (const object of objects) {
+    if (first === null) {
+      yield object;
+    } else if (first.push(object) === PAGE) {
+      await etags.look(store, first, signal);
+      yield* first;
+      first = null;
+    }
+  }
+  if (first === null) return;
+  await etags.look(store, first, signal);
+  yield* first;
 }
 
 /**
@@ -54,24 +78,26 @@ export function listS3(origin: S3Origin, options: { signal: AbortSignal }): Sour
 export async function lookS3(
   origin: S3Origin,
   paths: readonly string[],
-  options: { signal: AbortSignal; total: number | null },
+  options: { signal: AbortSignal; total: number | null; etags?: EtagJudge },
 ): Promise<Map<string, SourceFile>> {
-  const { signal } = options;
-  const look = new S3Look(openS3Store(origin.access), origin.prefix, signal);
+  const { signal, etags = new EtagJudge() } = options;
+  const store = openS3Store(origin.access);
+  const look = new S3Look(store, origin.prefix, signal);
   const byKey = new Map(paths.map((path) => [origin.prefix + keyOfSourcePath(path), path]));
   const dense = options.total !== null && (byKey.size / options.total) * PAGE >= 4;
   try {
     if (dense) await look.byPages(byKey);
     // A store that does not list in the order of bytes leaves some unseen; asked for by name they are found, or missing indeed.
     await look.singly(byKey);
-    return look.found;
+    await etags.look(store, [...look.found.values()], signal);
+    return new Map([...look.found].map(([path, object]) => [path, sourceFile(path, object, etags.areMd5)]));
   } catch (error) {
     throw signal.aborted ? signal.reason : sourceError(error);
   }
 }
 
 class S3Look {
-  readonly found = new Map<string, SourceFile>();
+  readonly found = new Map<string, StoredObject>();
   readonly #store: ObjectStore;
   readonly #prefix: string;
   readonly #signal: AbortSignal;
@@ -115,7 +141,7 @@ class S3Look {
 
   #take(object: StoredObject, wanted: ReadonlyMap<string, string>): void {
     const path = wanted.get(object.key);
-    if (path !== undefined) this.found.set(path, sourceFile(path, object));
+    if (path !== undefined) this.found.set(path, object);
   }
 }
 
@@ -161,9 +187,9 @@ async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<voi
   await Promise.all(Array.from({ length: Math.min(LOOKS_AT_ONCE, items.length) }, next));
 }
 
-function sourceFile(path: string, { size, md5, lastModified }: StoredObject): SourceFile {
+function sourceFile(path: string, { size, md5, lastModified }: StoredObject, isMd5: boolean): SourceFile {
   const mtime = Number.isNaN(lastModified) ? '1970-01-01T00:00:00Z' : shortTime(lastModified);
-  return { path, size, mtime, hash: md5 === null ? null : `md5:${md5}` };
+  return { path, size, mtime, hash: md5 === null || !isMd5 ? null : `md5:${md5}` };
 }
 
 /** Milliseconds only where there are some: `2026-01-31T02:00:00Z`, `2026-01-31T02:00:00.5Z`. */
