@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { Budget } from '../../src/browse/budget.ts';
+import { writeCursor } from '../../src/browse/cursors.ts';
 import { openFolder, type FolderPage } from '../../src/browse/folder.ts';
 import type { OpenPoint } from '../../src/browse/open-point.ts';
 import { searchPoint, type Found } from '../../src/browse/search.ts';
@@ -11,7 +12,7 @@ import type { Entry } from '../../src/layout/types.ts';
 import { PointPath } from '../../src/protocol/browse.ts';
 import { MemoryBucket } from '../../src/storage/memory.ts';
 import { CLAIM, entryOf, RUN } from '../layout/samples.ts';
-import { library, PREFIX, writePoint } from './points.ts';
+import { library, PREFIX, writePoint, writeSorted } from './points.ts';
 
 const budget = (): Budget => new Budget(60_000);
 
@@ -143,6 +144,51 @@ describe('a folder of a point', () => {
     expect(written.chunks.length).toBeGreaterThan(4);
     expect(asked.filter((key) => key.includes('/chunks/')).length).toBeLessThanOrEqual(3);
   });
+
+  it('of a million entries is opened at any place by reading a few chunks, and searched within the memory it may have', async () => {
+    const nameOf = (i: number): string => `img-${String(i).padStart(7, '0')}`;
+    function* entries(): Generator<Entry> {
+      for (let i = 0; i < 1_000_000; i += 1) yield entryOf(`camera/${nameOf(i)}`);
+    }
+    const bucket = new MemoryBucket();
+    const written = await writeSorted(entries(), { bucket });
+    const asked: string[] = [];
+    const store = bucket.connect((_operation, key) => {
+      if (key.includes('/chunks/')) asked.push(key);
+      return undefined;
+    });
+    const shelf = library(16 * 1024 * 1024);
+    const open = async (): Promise<OpenPoint> => await shelf.open({ ...written.place, store });
+    expect((await openFolder(await open(), '', { limit: 10, budget: budget() })).folders).toEqual([
+      { name: 'camera', path: 'camera', files: 1_000_000 },
+    ]);
+    expect(asked.length).toBeLessThanOrEqual(3);
+    // Folders come first, so the names have to be looked through once; a page does that for as long as its time lasts.
+    const shown: string[] = [];
+    let cursor: string | undefined;
+    for (let pages = 0; shown.length < 100 && pages < 1_000; pages += 1) {
+      let now = 0;
+      const page = await openFolder(await open(), 'camera', {
+        cursor,
+        limit: 100,
+        budget: new Budget(8, () => (now += 1)),
+      });
+      expect(page.total).toBe(1_000_000);
+      shown.push(...page.files.map((file) => file.name));
+      cursor = page.next ?? undefined;
+    }
+    expect(shown.slice(0, 100)).toEqual(Array.from({ length: 100 }, (_, i) => nameOf(i)));
+    expect(asked.length).toBeLessThanOrEqual(written.chunks.length + 3);
+    const before = asked.length;
+    const middle = { cursor: writeCursor(['files', `camera/${nameOf(654_321)}`]), limit: 3, budget: budget() };
+    expect((await openFolder(await open(), 'camera', middle)).files.map((file) => file.name)).toEqual(
+      [654_321, 654_322, 654_323].map(nameOf),
+    );
+    expect(asked.length - before).toBeLessThanOrEqual(2);
+    const found = await searchPoint(await open(), nameOf(999_999), { folder: '', limit: 10, budget: budget() });
+    expect(found.found.map((hit) => hit.path)).toEqual([`camera/${nameOf(999_999)}`]);
+    expect(shelf.bytes).toBeLessThanOrEqual(16 * 1024 * 1024);
+  }, 180_000);
 
   it('stops when its time is up, and goes on from there', async () => {
     const point = await pointOf(Array.from({ length: 50 }, (_, i) => `f${String(i).padStart(2, '0')}`));

@@ -32,16 +32,29 @@ interface About {
 
 /** Writes a point as a run would: chunks, and the manifest that names them. Objects of files are `writeFiles`' part. */
 export async function writePoint(given: readonly Entry[], about: About): Promise<WrittenPoint> {
-  const { bucket, run = RUN, claim = CLAIM, job = JOB, prefix = PREFIX, keys = KEYS, generation = 7, base } = about;
   const entries = [...given].sort((a, b) => compareUtf8(a.path, b.path));
+  return { entries, ...(await writeSorted(entries, about)) };
+}
+
+/** As `writePoint`, for more entries than should lie in memory at once; they come in order. */
+export async function writeSorted(entries: Iterable<Entry>, about: About): Promise<Omit<WrittenPoint, 'entries'>> {
+  const { bucket, run = RUN, claim = CLAIM, job = JOB, prefix = PREFIX, keys = KEYS, generation = 7, base } = about;
+  const counts = { files: 0, bytes: 0, stored: 0, carried: 0, failed: 0 };
+  async function* counted(): AsyncGenerator<Entry> {
+    for (const entry of entries) {
+      counts.files += 1;
+      counts.bytes += entry.size;
+      counts[entry.state] += 1;
+      yield entry;
+    }
+  }
   const known = new Map(base?.chunks.map((chunk) => [chunk.key.split('/').at(-1)?.slice(0, 64), chunk.key]));
   const chunks: ChunkRef[] = [];
-  for await (const chunk of cutChunks(entries)) {
+  for await (const chunk of cutChunks(counted())) {
     const key = known.get(chunk.hash) ?? chunkKey(chunk.hash, run, claim);
     if (!known.has(chunk.hash)) bucket.write(prefix + key, compressChunk(chunk));
     chunks.push({ key, first_path: chunk.firstPath, entries: chunk.entries });
   }
-  const count = (state: Entry['state']): number => entries.filter((entry) => entry.state === state).length;
   const bytes = manifestBytes(
     {
       format: 1,
@@ -54,11 +67,7 @@ export async function writePoint(given: readonly Entry[], about: About): Promise
       source_type: 'sftp',
       complete: true,
       frozen: false,
-      files: entries.length,
-      bytes: entries.reduce((sum, entry) => sum + entry.size, 0),
-      stored: count('stored'),
-      carried: count('carried'),
-      failed: count('failed'),
+      ...counts,
       chunks,
     },
     keys,
@@ -66,7 +75,7 @@ export async function writePoint(given: readonly Entry[], about: About): Promise
   bucket.write(prefix + manifestKey(run, claim), bytes);
   const manifestSha256 = createHash('sha256').update(bytes).digest('hex');
   const place = { store: bucket.connect(), prefix, job, keys, run, claim, manifestSha256 };
-  return { entries, chunks, manifestSha256, place };
+  return { chunks, manifestSha256, place };
 }
 
 export const library = (bytes = 64 * 1024 * 1024): PointLibrary => new PointLibrary(bytes);

@@ -296,5 +296,26 @@ describe('a restore back to where the job backs up from', () => {
       await world.database.knex('s3_cloudbackup_holds').where({ run_uuid: runId }).delete();
       expect(await world.waitForRun(runId)).toMatchObject({ status: 'failed', problem: { code: 'ERR_HOLD_LOST' } });
     }, 90_000);
+
+    it('is taken over when its worker is killed, and another one brings back all of it', async () => {
+      world.writeFiles('source', { 'slow/file': 'overwritten by mistake' });
+      await seenBySource('slow/file', 22);
+      const runId = await startSlow();
+      const [killed] = world.workers();
+      killed?.kill('SIGKILL');
+      await killed?.ended();
+      expect(readFileSync(join(world.folder, 'source/slow/file')).length).toBeLessThan(4_000_000);
+      await world.database
+        .knex('s3_cloudbackup_jobs')
+        .where({ uuid: run.job_id })
+        .update({ bandwidth_limit_kbps: null });
+      await world.startWorker();
+      expect(await world.waitForRun(runId)).toMatchObject({
+        status: 'success',
+        attempt: 1,
+        restore: { counts: { overwritten: 1, exact: 1 } },
+      });
+      expect(readFileSync(join(world.folder, 'source/slow/file')).equals(Buffer.alloc(4_000_000, 'x'))).toBe(true);
+    }, 90_000);
   });
 });
