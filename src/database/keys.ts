@@ -91,22 +91,6 @@ export class ClientKeys {
     return keys;
   }
 
-  /** Those of these jobs (uuids) whose recovery kit was downloaded. */
-  async withKit(jobUuids: readonly string[]): Promise<Set<string>> {
-    if (jobUuids.length === 0) return new Set();
-    const rows = (await this.withKitQuery(jobUuids)) as { owner_uuid: string }[];
-    return new Set(rows.map((row) => row.owner_uuid));
-  }
-
-  withKitQuery(jobUuids: readonly string[]): Knex.QueryBuilder {
-    return this.#database
-      .knex(KEYS)
-      .whereIn('owner_uuid', [...jobUuids])
-      .where({ purpose: PURPOSE, client_id: this.#clientId })
-      .whereNotNull('kit_downloaded_at')
-      .select('owner_uuid');
-  }
-
   /** Keys of a job that has none; one that has some keeps them for good. */
   async ensure(trx: Knex.Transaction, jobUuid: string, make: () => WrappedKeys): Promise<void> {
     if ((await findKeys(trx, jobUuid)) === null) await insertKeys(this.#database, trx, this.#clientId, jobUuid, make());

@@ -57,7 +57,7 @@ class RcloneBulk implements BulkCopier {
   constructor(options: RcloneBulkOptions) {
     this.#options = options;
     this.#source = bucketRemote('SRC', options.from);
-    this.#crypt = options.cipher ? cryptRemote('CRYPT', options.cipher.passwords) : null;
+    this.#crypt = options.cipher ? cryptRemote('SRCCRYPT', options.cipher.passwords) : null;
     this.#target = targetOf(options, this.#crypt === null ? this.#source : null);
     this.#sides = { SRC: storageSide, DST: this.#target.side };
   }

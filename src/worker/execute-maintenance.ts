@@ -1,10 +1,12 @@
 import { prune } from '../backup/prune.ts';
 import type { PruneReport } from '../backup/prune-ledger.ts';
+import type { JobEncryption } from '../crypt/job-encryption.ts';
 import { appendEvents } from '../database/events.ts';
 import { beginDeletingData, endDeletingData } from '../database/job-data.ts';
 import { finishRun } from '../database/leases.ts';
 import { hastenMaintenance, recordStoredBytes } from '../database/maintenance.ts';
-import { BackupError } from '../errors/backup-error.ts';
+import type { WorkerJob } from '../database/worker-jobs.ts';
+import { BackupError, isBackupError } from '../errors/backup-error.ts';
 import { event, type RunEvent } from '../events/catalogue.ts';
 import { bucketAccess } from '../storage/destinations.ts';
 import { openS3Store } from '../storage/s3.ts';
@@ -12,7 +14,7 @@ import { jobEncryption } from './job-keys.ts';
 import { reachable } from './ledger.ts';
 import { SqlPruneLedger } from './prune-ledger.ts';
 import type { RunScope } from './run-scope.ts';
-import { macKeysOf, ownershipOf } from './services.ts';
+import { macKeysOf, ownershipOf, type WorkerServices } from './services.ts';
 
 /** Points that should go but are in use: looked at again after so long. */
 const IN_USE_AGAIN_MS = 3_600_000;
@@ -46,7 +48,7 @@ export async function executeMaintenance(scope: RunScope): Promise<void> {
       hostTimezone: typeof zone === 'string' ? zone : await records.timezone(job.clientId),
     }),
     keys: macKeysOf(services.secrets),
-    encryption: await jobEncryption(services, job),
+    encryption: await keysForPruning(services, job, dataState === 'deleting'),
     workFolder: folder,
   });
   const zombieMs = (config.worker.lease_seconds + config.worker.lease_margin_seconds) * 1000;
@@ -56,6 +58,21 @@ export async function executeMaintenance(scope: RunScope): Promise<void> {
     ? await reachable(async () => await endDeletingData(database, { lease: active.lease, job, listedAt, zombieMs }))
     : 'nothing';
   await finish(scope, report, data, zombieMs);
+}
+
+/** What is only to be deleted need not be read: all data of a job can go also when its keys are lost. */
+async function keysForPruning(
+  services: WorkerServices,
+  job: WorkerJob,
+  wholeData: boolean,
+): Promise<JobEncryption | null> {
+  try {
+    return await jobEncryption(services, job);
+  } catch (error) {
+    const lost = isBackupError(error, 'ERR_CRYPT_KEYS_MISSING', 'ERR_KEY_UNKNOWN', 'ERR_SECRET_CORRUPT');
+    if (wholeData && lost) return null;
+    throw error;
+  }
 }
 
 async function finish(

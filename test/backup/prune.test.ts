@@ -9,6 +9,7 @@ import { manifestBytes } from '../../src/layout/manifest.ts';
 import { claimFolder, fileKey, manifestKey, okKey, tombstoneKey } from '../../src/layout/keys.ts';
 import type { Manifest } from '../../src/layout/types.ts';
 import type { FaultPlan } from '../../src/storage/memory.ts';
+import { ENCRYPTION } from '../model/encryption.ts';
 import { ModelPruneLedger } from '../model/prune-ledger.ts';
 import { KEYS, OWNER, TestJob, type RunRecord } from './job.ts';
 
@@ -556,6 +557,18 @@ describe('a prune', () => {
       expect(deletes.slice(-2)).toEqual(['delete e3-keys.json', 'delete e3-owner.json']);
       expect(report.events.at(-1)).toBe('DATA_DELETED');
       expect(await job.prune({ wholeData: true })).toMatchObject({ emptied: true, pruned: 0 });
+    });
+
+    it('of an encrypted job needs no keys: there may be none any more', async () => {
+      const sealed = new PrunedJob({ encryption: ENCRYPTION });
+      sealed.folder = job.folder;
+      sealed.source.write('a', 'content');
+      await sealed.run();
+      await sealed.run();
+      sealed.database.tables.dataState = 'deleting';
+      const report = await sealed.prune({ wholeData: true, encryption: null });
+      expect(report).toMatchObject({ pruned: 2, emptied: true, foreign: 0 });
+      expect(sealed.keys()).toEqual([]);
     });
 
     it('leaves and counts what is not ours', async () => {
