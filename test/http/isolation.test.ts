@@ -129,7 +129,11 @@ const cases: Readonly<Record<string, Case>> = {
     ],
   },
   cloudbackup_browse_source: {
-    tries: (ids) => [{ job_id: ids.job }, { job_id: ids.job, path: 'x' }],
+    tries: (ids) => [
+      { job_id: ids.job },
+      { job_id: ids.job, path: 'x' },
+      { ...driveSource, source_connection_id: ids.source },
+    ],
   },
   cloudbackup_accept_host_key: { tries: (ids) => [{ job_id: ids.job, fingerprint: 'SHA256:x' }] },
   cloudbackup_release_brake: { tries: (ids) => [{ job_id: ids.job }] },

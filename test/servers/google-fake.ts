@@ -152,7 +152,7 @@ export class GoogleFake {
     );
     const name = /name='((?:[^'\\]|\\.)*)'/.exec(q)?.[1]?.replace(/\\(.)/g, '$1');
     const names = [...q.matchAll(/name='((?:[^'\\]|\\.)*)'/g)].map((match) => (match[1] ?? '').replace(/\\(.)/g, '$1'));
-    const contains = /name contains '((?:[^'\\]|\\.)*)'/.exec(q)?.[1];
+    const contains = /name contains '((?:[^'\\]|\\.)*)'/.exec(q)?.[1]?.replace(/\\(.)/g, '$1');
     const types = [...q.matchAll(/mimeType='([^']+)'/g)].map((match) => match[1]);
     const notTypes = [...q.matchAll(/mimeType!='([^']+)'/g)].map((match) => match[1]);
     const drive = query.get('driveId');
