@@ -3,23 +3,33 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runExecutable } from '../src/command-line.ts';
 import { BackupError } from '../src/errors/backup-error.ts';
+import { archiveBench } from './archive.ts';
 import { browseBench } from './browse.ts';
 import { chainBench } from './chain.ts';
+import { cryptBench } from './crypt.ts';
 import { databaseBench } from './database.ts';
 import { distanceBench } from './distance.ts';
 import type { Bench, BenchOptions, Figure } from './figures.ts';
 import { idleBench } from './idle.ts';
+import { millionBench } from './million.ts';
+import { nochangeBench } from './nochange.ts';
 import { pruneBench } from './prune.ts';
+import { reindexBench } from './reindex.ts';
 import { runBench } from './runs.ts';
 
 const benches: readonly Bench[] = [
   runBench,
   distanceBench,
+  cryptBench,
+  archiveBench,
   chainBench,
   databaseBench,
   idleBench,
   browseBench,
   pruneBench,
+  nochangeBench,
+  millionBench,
+  reindexBench,
 ];
 
 /** Not for users: smaller sizes, to try the measurement itself. Nothing is written then. */
