@@ -72,7 +72,7 @@ it('a Google Drive is backed up, by name where it cannot be, and again when its 
   });
   const [point] = (await world.client.points.list({ jobId })).rows;
   const listed = await world.client.browse.folder({ pointId: point?.point_id ?? '', folder: '', limit: 50 });
-  expect(listed.folders).toMatchObject([{ name: 'Photos', files: 1 }]);
+  expect(listed.folders).toMatchObject([{ name: 'Photos', files: 2 }]);
   expect(listed.files.map(({ name }) => name)).toEqual(['Letter.docx', 'twice.txt']);
 
   const after = await connection(uuid);
@@ -91,6 +91,8 @@ it('a Google Drive is backed up, by name where it cannot be, and again when its 
   google.items.delete(photo);
   google.file('b.jpg', 'another photo', folder);
   expect(await world.backUp(jobId)).toMatchObject({ status: 'warning' });
+  // The document has not changed: its date says so.
+  expect(google.requests.filter(({ host }) => host === 'docs.google.com')).toHaveLength(1);
   expect(await connection(uuid)).toMatchObject({ status: 'active' });
 }, 180_000);
 
