@@ -44,6 +44,7 @@ const expected: Record<string, readonly [ErrorCode | null, ErrorCode | null]> = 
   'storage-slow-down': [null, 'ERR_RATE_LIMIT'],
   'storage-internal-error': ['ERR_S3_PREFLIGHT_NETWORK', 'ERR_S3_PREFLIGHT_NETWORK'],
   'storage-quota': ['ERR_QUOTA', 'ERR_QUOTA'],
+  'crypt-damaged': [null, 'ERR_RESTORE_MISMATCH'],
   'sftp-wrong-password': ['ERR_SFTP_AUTH', null],
   'sftp-wrong-key': ['ERR_SFTP_AUTH', null],
   'sftp-wrong-user': ['ERR_SFTP_AUTH', null],

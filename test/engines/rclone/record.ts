@@ -10,8 +10,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { text } from 'node:stream/consumers';
+import { openJobCipher } from '../../../src/crypt/job-cipher.ts';
 import type { Remote } from '../../../src/engines/rclone/remotes.ts';
-import { bucketRemote, sourceRemote } from '../../../src/engines/rclone/remotes.ts';
+import { bucketRemote, cryptRemote, sourceRemote } from '../../../src/engines/rclone/remotes.ts';
 import { transferCommand } from '../../../src/engines/rclone/transfer.ts';
 import type { BucketAccess } from '../../../src/storage/port.ts';
 import { startRcloneS3, startRcloneSftp } from '../../servers/rclone-serve.ts';
@@ -156,6 +157,25 @@ for (const [name, change] of [
 const everything = { files: [], flags: ['--fast-list'] };
 await record('s3-source-vanished', { source: s3At({}), destination, files: ['one', 'never/there'] });
 await record('s3-source-empty-list', { source: s3At({}), destination, ...everything });
+
+// Objects that are not what was encrypted: one without the beginning of an encrypted file, one with altered content.
+const cipher = await openJobCipher({ password: 'password', password2: 'salt' });
+const altered = cipher.seal(Buffer.alloc(300));
+altered.fill(0, 40);
+for (const [path, body] of [
+  ['one', Buffer.alloc(300)],
+  ['two/three', altered],
+] as const) {
+  const file = join(folder, 'backups', 'sealed', cipher.keyOfPath(path));
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, body);
+}
+const crypt = cryptRemote('SRCCRYPT', cipher.passwords);
+const held = bucketRemote('SRC', s3.access('backups'));
+await record('crypt-damaged', {
+  source: { ...crypt.in(held, 'sealed'), env: { ...held.env, ...crypt.env } },
+  destination,
+});
 
 const password = { host: sftp.host, port: sftp.port, user: sftp.user, pass: sftp.password };
 const key = { host: sshd.host, port: sshd.port, user: sshd.user, private_key: sshd.privateKey };
