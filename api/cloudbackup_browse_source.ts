@@ -11,7 +11,7 @@ export default endpoint({
   name: 'cloudbackup_browse_source',
   method: 'POST',
   caller: 'client',
-  rate: 'connection',
+  rate: 'folders',
   input: BrowseSourceRequest,
   output: SourceFolders,
   errors: [

@@ -80,12 +80,11 @@ const lines = {
   webdav: webdavLine,
   nas: (source) => {
     const { value, path } = source;
+    if (value('host') === '' && value('url') === '') return 'A folder on a NAS';
     if (value('protocol') === 'smb') return smbLine(source);
     if (value('protocol') === 'webdav') return webdavLine(source);
     const scheme = value('encryption') === 'none' ? 'FTP' : 'FTPS';
-    return value('host') === ''
-      ? `A folder on a NAS, by ${scheme}`
-      : `${scheme} ${value('host')}${path === '' ? '' : ` ${path}`}`;
+    return `${scheme} ${value('host')}${path === '' ? '' : ` ${path}`}`;
   },
   google_drive: ({ value, folder }) => {
     const drive = value('team_drive') === '' ? 'My Drive' : 'a shared drive';

@@ -93,6 +93,11 @@ export const optionFields = {
     schema: count(1, 100_000).default(12),
     description: 'How many connection tests one client may ask for a minute, of each portal process.',
   },
+  folderLooksPerMinute: {
+    env: 'CLOUD_BACKUP_PORTAL_FOLDER_LOOKS_PER_MINUTE',
+    schema: count(1, 100_000).default(60),
+    description: 'How many folders of sources one client may open a minute to choose one, of each portal process.',
+  },
   browsesPerMinute: {
     env: 'CLOUD_BACKUP_PORTAL_BROWSES_PER_MINUTE',
     schema: count(1, 100_000).default(300),

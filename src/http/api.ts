@@ -22,6 +22,7 @@ export function apiRouter(portal: Portal, endpoints: readonly Endpoint[]): Route
     bodyLimitBytes: limit,
     trustProxy,
     connectionTestsPerMinute,
+    folderLooksPerMinute,
     changesPerMinute,
     browsesPerMinute,
   } = portal.options;
@@ -32,6 +33,7 @@ export function apiRouter(portal: Portal, endpoints: readonly Endpoint[]): Route
   const counted = { trustProxy, identityOf: (request: Request) => identities.get(request) };
   const limits = {
     connection: perCaller(connectionTestsPerMinute, counted),
+    folders: perCaller(folderLooksPerMinute, counted),
     change: perCaller(changesPerMinute, counted),
     browse: perCaller(browsesPerMinute, counted),
   };

@@ -22,8 +22,8 @@ interface Shape<Input extends z.ZodObject, Output extends z.ZodObject> {
   readonly output: Output;
   /** Codes beyond those that every endpoint has (`commonErrors`). */
   readonly errors: readonly ErrorCode[];
-  /** `connection`: makes a worker connect to somewhere, `browse`: reads a bucket; both are limited on their own. */
-  readonly rate?: 'connection' | 'browse';
+  /** `connection`, `folders`: makes a worker connect to somewhere, once or again and again; `browse`: reads a bucket. Each is limited on its own. */
+  readonly rate?: 'connection' | 'folders' | 'browse';
   /** The answer carries an ETag, and a poll that names it gets 304 while nothing has changed. */
   readonly etag?: true;
 }

@@ -34,6 +34,8 @@ export interface DemoOptions {
   readonly say: (line: string) => void;
   /** Ends the start, too. */
   readonly signal: AbortSignal;
+  /** Servers on loopback, `127.0.0.1:8080`, that may be sources beside the demo's own. */
+  readonly alsoAllowed?: readonly string[];
 }
 
 /** A running demo. */
@@ -87,11 +89,12 @@ async function start(options: DemoOptions, undo: Undo): Promise<Demo> {
   say('Storage and sources: running');
   signal.throwIfAborted();
 
-  const backup = await startPortal({ folder, secrets, database, servers, web, undo });
+  const allowed = [...allowedHosts(servers), ...(options.alsoAllowed ?? [])];
+  const backup = await startPortal({ folder, secrets, database, servers, allowed, web, undo });
   const configFile = writeWorkerConfig(folder, secrets, {
     databaseFile: file,
     storageEndpoint: endpointOf(servers),
-    allowedHosts: allowedHosts(servers),
+    allowedHosts: allowed,
   });
   const worker = undo.add(startWorker(folder, secrets, configFile), (child) => child.stop(30_000));
   say('Portal and worker: running');
@@ -122,12 +125,13 @@ interface PortalParts {
   readonly secrets: DemoSecrets;
   readonly database: Database;
   readonly servers: DemoServers;
+  readonly allowed: readonly string[];
   readonly web: WebServer;
   readonly undo: Undo;
 }
 
 /** Mounts our router in the demo's portal: what docs/mounting.md tells a host to do. */
-async function startPortal({ folder, secrets, database, servers, web, undo }: PortalParts): Promise<CloudBackup> {
+async function startPortal({ folder, secrets, database, servers, allowed, web, undo }: PortalParts): Promise<CloudBackup> {
   const { knex } = database;
   const mailbox = createMailbox(knex);
   const host = createDemoHost(knex, mailbox);
@@ -139,7 +143,7 @@ async function startPortal({ folder, secrets, database, servers, web, undo }: Po
       host,
       secrets: deriveSecrets({ env: { CLOUD_BACKUP_ENCRYPTION_KEY: secrets.encryptionKey } }),
       log,
-      egressAllow: allowedHosts(servers),
+      egressAllow: allowed,
       publicUrl: `http://127.0.0.1:${web.port}${MOUNTED_AT}`,
     }),
     (made) => made.close(),
