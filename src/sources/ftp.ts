@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Side } from '../engines/rclone/error-classes.ts';
 import { host, plainPath, port, secret, text } from './fields.ts';
-import { ignoredEntries } from './ignored-entries.ts';
+import { ignoredEntries, walkFlags } from './file-server.ts';
 import type { Pace, RemoteDefinition } from './source-type.ts';
 
 export const ftpFields = {
@@ -22,7 +22,8 @@ const side: Side = {
     [/\b(?:530|332|430) /, 'auth'],
     [/\b(?:552|452) /, 'quota'],
     [/550 .*(?:permission|denied|not allowed|forbidden)|\b553 /i, 'permission'],
-    [/FTP connection to .*(?:5(?:00|02|04|34|50)) /, 'tls'],
+    // What a server that has no TLS answers to AUTH.
+    [/FTP connection to "[^"]*": 5(?:00|02|04|34|50) "/, 'tls'],
     [/\b550 /, 'not_found'],
     [/\b(?:421|425|426) /, 'network'],
   ],
@@ -34,7 +35,7 @@ const pace: Pace = { transfers: 4, flags: () => ['--checkers', '2', '--multi-thr
 const hostOf = (config: FtpConfig): string => config.host.replace(/^\[|\]$/g, '');
 const portOf = (config: FtpConfig): number => config.port ?? (config.encryption === 'implicit' ? 990 : 21);
 
-export const ftpHosts = (config: FtpConfig) => [{ host: hostOf(config), port: portOf(config) }];
+export const ftpHosts = (config: FtpConfig) => [{ host: hostOf(config), port: portOf(config), by: config.encryption }];
 export const ftpPath = (given: string): string => plainPath(given, { absolute: true });
 
 export function ftpSummary(config: FtpConfig, path: string): string {
@@ -62,7 +63,7 @@ export function ftpRemote(config: FtpConfig, path: string): RemoteDefinition {
     },
     obscured: ['pass'],
     root: path,
-    origin: { kind: 'remote', md5: false, listFlags: ['--checkers', '3'], notice: ignoredEntries },
+    origin: { kind: 'remote', md5: false, listFlags: walkFlags(3), notice: ignoredEntries },
     side,
     pace,
     reach: { by: 'proxy', option: 'http_proxy', onlyServer: true },

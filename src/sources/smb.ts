@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Side } from '../engines/rclone/error-classes.ts';
 import { host, plainPath, port, secret, text } from './fields.ts';
-import { ignoredEntries } from './ignored-entries.ts';
+import { ignoredEntries, walkFlags } from './file-server.ts';
 import type { Pace, RemoteDefinition, SourceType } from './source-type.ts';
 
 /** Windows forbids these in the name of a share (MS-FSCC, section 2.1.6). */
@@ -62,7 +62,7 @@ export function smbRemote(config: SmbConfig, path: string): RemoteDefinition {
     },
     obscured: ['pass'],
     root: path === '' ? config.share : `${config.share}/${path}`,
-    origin: { kind: 'remote', md5: false, listFlags: ['--checkers', '6'], notice: ignoredEntries },
+    origin: { kind: 'remote', md5: false, listFlags: walkFlags(6), notice: ignoredEntries },
     side,
     pace,
     reach: { by: 'address' },

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Side } from '../engines/rclone/error-classes.ts';
 import { parseEndpoint } from '../security/egress.ts';
 import { plainPath, secret, text } from './fields.ts';
-import { ignoredEntries } from './ignored-entries.ts';
+import { ignoredEntries, walkFlags } from './file-server.ts';
 import type { Pace, RemoteDefinition, SourceType } from './source-type.ts';
 
 const url = text(1024)
@@ -50,7 +50,9 @@ const side: Side = {
 
 const pace: Pace = { transfers: 8, flags: () => ['--checkers', '8', '--multi-thread-streams', '0'] };
 
-export const webdavHosts = (config: WebdavConfig) => [parseEndpoint(config.url)];
+export const webdavHosts = (config: WebdavConfig) => [
+  { ...parseEndpoint(config.url), by: URL.parse(config.url)?.protocol ?? '' },
+];
 export const webdavPath = (given: string): string => plainPath(given, { absolute: false });
 
 export function webdavSummary(config: WebdavConfig, path: string): string {
@@ -69,7 +71,7 @@ export function webdavRemote(config: WebdavConfig, path: string): RemoteDefiniti
     },
     obscured: ['pass'],
     root: path,
-    origin: { kind: 'remote', md5: false, listFlags: ['--checkers', '8'], notice: ignoredEntries },
+    origin: { kind: 'remote', md5: false, listFlags: walkFlags(8), notice: ignoredEntries },
     side,
     pace,
     reach: { by: 'proxy', option: 'override.http_proxy', onlyServer: false },

@@ -84,17 +84,34 @@ export async function checkHosts(egress: EgressGuard, source: Source): Promise<M
 }
 
 /**
- * What the transfer program is told of a source, such that it reaches nothing but what was checked: by the address instead of the name,
- * or by a proxy of ours that lives as long as its use; and such that it can read by the client's connected account, where it has one.
+ * What the transfer program is told of a source, such that it reaches nothing but what was checked, and such that it can read by the
+ * client's connected account, where it has one.
  */
 export async function reachable(
   services: ConnectionServices & { readonly egress: EgressGuard },
   clientId: number,
   source: Source,
   addresses: ReadonlyMap<string, string | undefined>,
+  use: Pick<SourceUse, 'atEnd'>,
+): Promise<RemoteDefinition> {
+  const definition = await withConnection(services, clientId, source, use);
+  return await keptToHosts(services.egress, { source, definition, addresses }, use);
+}
+
+/** By the address instead of the name, or by a proxy of ours that lives as long as its use. */
+export async function keptToHosts(
+  guard: EgressGuard,
+  {
+    source,
+    definition,
+    addresses,
+  }: {
+    source: Source;
+    definition: RemoteDefinition;
+    addresses: ReadonlyMap<string, string | undefined>;
+  },
   { atEnd }: Pick<SourceUse, 'atEnd'>,
 ): Promise<RemoteDefinition> {
-  const definition = await withConnection(services, clientId, source, { atEnd });
   const [server] = hostsOf(source);
   if (server === undefined) return definition;
   const address = addresses.get(`${server.host}:${server.port}`);
@@ -102,7 +119,7 @@ export async function reachable(
   if (reach.by === 'name') return definition;
   if (reach.by === 'address') return atAddress(definition, address);
   const pinned = { ...server, address: address ?? server.host };
-  const proxy = await startEgressProxy({ guard: services.egress, ...(reach.onlyServer ? { server: pinned } : {}) });
+  const proxy = await startEgressProxy({ guard, ...(reach.onlyServer ? { server: pinned } : {}) });
   atEnd(async () => await proxy.close());
   return { ...definition, options: { ...definition.options, [reach.option]: proxy.url } };
 }

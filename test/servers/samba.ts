@@ -19,8 +19,8 @@ export interface SambaServer {
 const SMBD = ['/usr/sbin/smbd', '/usr/local/sbin/smbd', '/usr/local/samba/sbin/smbd'].find((path) => existsSync(path));
 
 /**
- * A real Samba on loopback; needs no root and changes nothing on the machine. Names are told as they are: Samba otherwise shows short
- * ones instead of those that Windows could not have.
+ * A real Samba on loopback; needs no root and changes nothing on the machine. Names that Windows could not have it shows as short ones,
+ * as Samba does unless it is told otherwise.
  * @param shares folder of each share by its name; `forbidden` ones admit nobody
  */
 export async function startSamba(options: {
@@ -52,7 +52,6 @@ export async function startSamba(options: {
     'disable netbios = yes',
     'load printers = no',
     'server min protocol = SMB2_10',
-    'mangled names = no',
     'case sensitive = yes',
     'map archive = no',
     'dos filemode = no',

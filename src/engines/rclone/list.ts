@@ -1,6 +1,7 @@
 import { unlink } from 'node:fs/promises';
 import { BackupError } from '../../errors/backup-error.ts';
 import { pathOfRcloneName } from '../../layout/encoding.ts';
+import { DEEPEST_FOLDER } from '../../sources/file-server.ts';
 import type { ListingNotice, RemoteDefinition, RemoteOrigin } from '../../sources/registry.ts';
 import type { ListingOutcome, SourceFile, SourceListing } from '../port.ts';
 import { FailureLog, type Failure } from './failures.ts';
@@ -16,6 +17,8 @@ export interface RemoteCall {
   /** Private folder of the run. */
   readonly folder: string;
   readonly signal: AbortSignal;
+  /** Files and folders that are believed, at most. */
+  readonly mostEntries?: number;
 }
 
 /** A folder that fails alone is named; so many that fail because of the connection are a listing that failed. */
@@ -24,6 +27,8 @@ const BROKEN_FOLDERS = 10;
 const STALL_MS = 30 * 60_000;
 /** Files of one call that looks at named ones. */
 const LOOKS_A_CALL = 20_000;
+/** A source that holds more is taken for one that invents names. */
+const MOST_ENTRIES = 200_000_000;
 /** From this share of all files on, listing everything is faster than asking for each. */
 const DENSE = 1 / 4;
 
@@ -93,12 +98,12 @@ class LookRefused extends BackupError {}
 
 /** Files as the lines of one call tell them; returns what the log told of it. */
 async function* lines(call: RemoteCall, selection: readonly string[]): AsyncGenerator<SourceFile, ListingOutcome> {
-  const { binary, definition, hostKey = null, folder, signal } = call;
+  const { binary, definition, hostKey = null, folder, signal, mostEntries = MOST_ENTRIES } = call;
   const { md5, dated = false, listFlags = [] } = remoteOrigin(definition);
   const remote = sourceRemote('SRC', definition, { hostKey });
   const command = rcloneCommand(
     [
-      ...['lsf', remote.at(''), ...selection, '--files-only', '--separator', SEPARATOR, '--time-format', TIME_FORMAT],
+      ...['lsf', remote.at(''), ...selection, '--separator', SEPARATOR, '--time-format', TIME_FORMAT],
       ...(md5 ? ['--format', 'hstp', '--hash', 'MD5'] : ['--format', 'stp']),
       ...listFlags,
     ],
@@ -114,11 +119,16 @@ async function* lines(call: RemoteCall, selection: readonly string[]): AsyncGene
     }
   })();
   let ended = false;
+  let entries = 0;
   try {
     for await (const line of byteLinesOf(child.stdout)) {
       silence.refresh();
+      entries += 1;
+      if (entries > mostEntries) throw endless();
       const file = readLine(line, md5);
-      if (file !== null) yield dated && file.size < 0 ? { ...file, dated } : file;
+      if (file === null) continue;
+      if (depthOf(file.path) >= DEEPEST_FOLDER) throw endless();
+      yield dated && file.size < 0 ? { ...file, dated } : file;
     }
     await logged;
     const end = await child.ended;
@@ -138,7 +148,22 @@ const SEPARATOR = '\t';
 /** Go's way to write RFC 3339 with as many digits as there are; in UTC, because of the child's `TZ`. */
 const TIME_FORMAT = '2006-01-02T15:04:05.999999999Z07:00';
 const TAB = 0x09;
+const SLASH = 0x2f;
 
+function endless(): BackupError {
+  return new BackupError(
+    'ERR_SOURCE_LISTING',
+    'The source lists files or folders without end. Look for a folder that contains itself, and choose a path without it.',
+  );
+}
+
+function depthOf(path: string): number {
+  let depth = 1;
+  for (let at = path.indexOf('/'); at !== -1; at = path.indexOf('/', at + 1)) depth += 1;
+  return depth;
+}
+
+/** Null for a folder, whose name ends in a slash. */
 function readLine(line: Buffer, md5: boolean): SourceFile | null {
   const fields: string[] = [];
   let start = 0;
@@ -148,6 +173,7 @@ function readLine(line: Buffer, md5: boolean): SourceFile | null {
     fields.push(line.toString('latin1', start, end));
     start = end + 1;
   }
+  if (line[line.length - 1] === SLASH) return null;
   const hash = md5 ? (fields.shift() ?? '') : '';
   const [size = '-1', mtime = ''] = fields;
   return {

@@ -7,3 +7,12 @@ export function ignoredEntries({ message, object }: LogLine): ListingNotice | nu
   if (!/^Entry doesn't belong in directory .* - ignoring$/s.test(message) || object === null) return null;
   return { type: 'skipped', path: pathOfRcloneName(Buffer.from(object)), reason: 'bad_name' };
 }
+
+/** No key of the destination has more folders: each takes two bytes of 1,024. */
+export const DEEPEST_FOLDER = 512;
+
+/** Of listings of servers that are walked folder by folder: so many at once, and none deeper than anything that can be kept. */
+export const walkFlags = (folders: number): string[] => [
+  ...['--checkers', String(folders)],
+  ...['--max-depth', String(DEEPEST_FOLDER)],
+];
