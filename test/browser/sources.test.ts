@@ -96,7 +96,7 @@ describe('the page of sources', () => {
       const meta = JSON.stringify({ error_code: 'ERR_GDRIVE_REFRESH_PRECHECK' });
       await knex('s3_cloudbackup_sources').update({ status: 'error', meta });
       await page.reload();
-      expect(await stateOf(page)).toBe('Re-authorize');
+      expect(await stateOf(page)).toBe('Refused');
       await page.click('tbody button:text("Re-authorize")');
       await page.waitForURL(`${address}/sources?done=new`);
       expect(await stateOf(page)).toBe('Connected');

@@ -48,7 +48,7 @@ export const dropboxCallbackPage = callbackPage('/oauth/dropbox/callback', 'Drop
 
 const states = {
   active: { kind: 'good', word: 'Connected' },
-  error: { kind: 'failed', word: 'Re-authorize' },
+  error: { kind: 'failed', word: 'Refused' },
   revoked: { kind: 'idle', word: 'Disconnected' },
 } as const;
 
