@@ -125,7 +125,7 @@ interface PortalParts {
   readonly secrets: DemoSecrets;
   readonly database: Database;
   readonly servers: DemoServers;
-  readonly allowed: readonly string[];
+  readonly allowed: string[];
   readonly web: WebServer;
   readonly undo: Undo;
 }

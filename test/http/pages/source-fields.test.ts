@@ -72,7 +72,7 @@ describe('the job form', () => {
     for (const { type, fields } of sourceForms) {
       for (const { setting, options, input, when } of fields.filter((one) => one.setting !== '')) {
         if (input !== 'choice') continue;
-        const schema = sourceType(type).config;
+        const schema: z.ZodType = sourceType(type).config;
         const { shape } = (
           schema instanceof z.ZodDiscriminatedUnion
             ? schema.options.find((one) =>
