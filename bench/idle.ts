@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { packageRoot } from '../src/engines/tools.ts';
-import { KEY, startWorld, type World } from '../test/integration/world.ts';
+import { KEY, NODE_FLAGS, startWorld, type World } from '../test/integration/world.ts';
 import type { Bench, BenchOptions, Figure } from './figures.ts';
 import { benchFolder } from './servers.ts';
 
@@ -66,7 +66,7 @@ async function build({ say }: BenchOptions): Promise<void> {
 }
 
 function spawnWorker(filename: string, folder: string): ChildProcess {
-  return spawn(process.execPath, [join(packageRoot(), 'dist', 'bin', 'worker.js')], {
+  return spawn(process.execPath, [...NODE_FLAGS, join(packageRoot(), 'dist', 'bin', 'worker.js')], {
     env: {
       PATH: process.env['PATH'],
       HOME: folder,

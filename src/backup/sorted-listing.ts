@@ -1,3 +1,4 @@
+import { heapHolds } from './heap.ts';
 import { LineFile, jsonLines, type LineFormat } from './line-file.ts';
 import { spillPath, type Replayable, type SpillSpace } from './spill.ts';
 
@@ -30,6 +31,7 @@ export async function sortExternally<T>(
 }
 
 async function writeRun<T>(items: T[], space: SpillSpace, format: LineFormat<T>): Promise<LineFile<T>> {
+  heapHolds(items.length);
   const file = new LineFile(spillPath(space), format);
   await file.append(items);
   return file;

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { heapHolds } from './heap.ts';
 import { LineFile, jsonLines, type LineFormat } from './line-file.ts';
 
 /** Where and how much: `folder` is private to the run and removed after it. */
@@ -50,6 +51,7 @@ export class SpillList<T> implements Replayable<T> {
   }
 
   async #spill(): Promise<void> {
+    heapHolds(this.#memory.length);
     this.#file ??= new LineFile(spillPath(this.#space), this.#format);
     await this.#file.append(this.#memory);
     this.#memory = [];

@@ -279,13 +279,16 @@ function workerEnvironment(
   };
 }
 
+/** As in deploy/e3-cloudbackup-worker.service. */
+export const NODE_FLAGS = ['--max-semi-space-size=8'];
+
 /** A real worker process. */
 function spawnWorker(
   settings: DatabaseSettings,
   base: string,
   environment: Readonly<Record<string, string>>,
 ): WorkerProcess {
-  const child = spawn(process.execPath, [executable('worker')], {
+  const child = spawn(process.execPath, [...NODE_FLAGS, executable('worker')], {
     env: workerEnvironment(settings, base, environment),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
