@@ -142,10 +142,14 @@ async function browseByPath(form, told) {
 const MY_DRIVE = { name: 'My Drive', at: { drive: '', folder: '' } };
 
 /** Google Drive: folders by their ids, which stay when somebody renames or moves them. */
-async function browseDrive(form) {
+async function browseDrive(form, told) {
   const [account, drive, folder] = ['connection', 'team_drive', 'root_folder_id'].map((setting) =>
     partOf(form).querySelector(`[data-config="${setting}"]`),
   );
+  if (account.value === '') {
+    told({ fields: { connection: 'choose a connected account' } });
+    return;
+  }
   const ask = async (at) => {
     const fields = new URLSearchParams({ source_connection_id: account.value, pageSize: '200' });
     fields.set('mode', at === null ? 'drives' : 'children');
@@ -168,9 +172,10 @@ async function browseDrive(form) {
 /** Lets a folder of the source be chosen and puts it into the form. @param told says beside the fields what is wrong with them */
 async function browse(form, told) {
   const part = partOf(form);
-  if (part.dataset.source === 'google_drive') await browseDrive(form);
+  if (part.dataset.source === 'google_drive') await browseDrive(form, told);
   else await browseByPath(form, told);
-  part.querySelector('[data-browse]').focus();
+  // While the dialog was open no field could take the focus.
+  (form.querySelector('[aria-invalid="true"]') ?? part.querySelector('[data-browse]')).focus();
 }
 
 window.e3.jobSource = { askedFields, browse, fieldsOf, placeFor, textOf };

@@ -318,6 +318,7 @@ describe('the other customer', () => {
         `/jobs/${shop}`,
         `/jobs/${shop}/edit`,
         `/jobs/${shop}/delete`,
+        `/jobs/${shop}/recovery-kit`,
         `/runs/${made.run}`,
         `/runs/${made.run}/restore`,
       ]) {
