@@ -5,6 +5,7 @@ import * as m0003 from './0003_clients_and_notices.ts';
 import * as m0004 from './0004_agents_and_drives.ts';
 import * as m0005 from './0005_retention_and_proofs.ts';
 import * as m0007 from './0007_oauth_states.ts';
+import * as m0008 from './0008_ended_services.ts';
 
 interface Step {
   readonly name: string;
@@ -20,6 +21,7 @@ export const steps: readonly Step[] = [
   { name: '0004_agents_and_drives', ...m0004 },
   { name: '0005_retention_and_proofs', ...m0005 },
   { name: '0007_oauth_states', ...m0007 },
+  { name: '0008_ended_services', ...m0008 },
 ];
 
 /** All tables that these steps make. A table of one of these names that they did not make is somebody else's. */

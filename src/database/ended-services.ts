@@ -3,6 +3,7 @@ import { activeStatuses } from '../runs/state.ts';
 import { appendAudit } from './audit.ts';
 import type { Database } from './connect.ts';
 import type { MaintainedJob } from './maintenance.ts';
+import { enqueueNotice } from './outbox.ts';
 import { toDatabaseTime } from './times.ts';
 
 const JOBS = 's3_cloudbackup_jobs';
@@ -14,16 +15,42 @@ const RUNS = 's3_cloudbackup_runs';
  * comes back. Each of these belongs into the transaction of `moveMaintenanceOn`, which makes sure that the job is as it was read.
  */
 
-/** kept → ending. @param at when the grace is over, in epoch milliseconds */
+/** kept → ending, of which the customer is told. @param at when the grace is over, in epoch milliseconds */
 export async function beginEnding(
+  database: Database,
+  trx: Knex.Transaction,
+  job: MaintainedJob,
+  { since, at }: { readonly since: number; readonly at: number },
+): Promise<void> {
+  const changed = await trx(JOBS)
+    .where({ id: job.id, data_state: 'kept' })
+    .update({
+      data_state: 'ending',
+      data_ending_since: toDatabaseTime(since),
+      data_delete_at: toDatabaseTime(at),
+      updated_at: database.now(),
+    });
+  if (changed === 0) return;
+  await audit(database, trx, job, 'job.data_ending', { delete_at: new Date(at).toISOString() });
+  await enqueueNotice(trx, database, {
+    dedupeKey: `ending:${job.uuid}:${since}`,
+    kind: 'ending',
+    clientId: job.clientId,
+    jobId: job.id,
+    payload: { since },
+  });
+}
+
+/** The host has lengthened its grace. @param at when it is over now, in epoch milliseconds */
+export async function extendEnding(
   database: Database,
   trx: Knex.Transaction,
   job: MaintainedJob,
   at: number,
 ): Promise<void> {
   const changed = await trx(JOBS)
-    .where({ id: job.id, data_state: 'kept' })
-    .update({ data_state: 'ending', data_delete_at: toDatabaseTime(at), updated_at: database.now() });
+    .where({ id: job.id, data_state: 'ending' })
+    .update({ data_delete_at: toDatabaseTime(at), updated_at: database.now() });
   if (changed > 0) await audit(database, trx, job, 'job.data_ending', { delete_at: new Date(at).toISOString() });
 }
 
@@ -31,7 +58,7 @@ export async function beginEnding(
 export async function endEnding(database: Database, trx: Knex.Transaction, job: MaintainedJob): Promise<void> {
   const changed = await trx(JOBS)
     .where({ id: job.id, data_state: 'ending' })
-    .update({ data_state: 'kept', data_delete_at: null, updated_at: database.now() });
+    .update({ data_state: 'kept', data_delete_at: null, data_ending_since: null, updated_at: database.now() });
   if (changed > 0) await audit(database, trx, job, 'job.data_stays', {});
 }
 

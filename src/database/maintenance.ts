@@ -12,6 +12,8 @@ const JOBS = 's3_cloudbackup_jobs';
 export interface MaintainedJob extends JobForRun {
   readonly dataState: DataState;
   readonly dataDeleteAt: number | null;
+  /** Since when the owner's service is known to be over, in epoch milliseconds. */
+  readonly dataEndingSince: number | null;
   readonly maintenanceAt: number;
   /** JSON text of a retention that waits for its cool-off, and when it acts. */
   readonly pending: string | null;
@@ -52,6 +54,7 @@ export function dueMaintenanceQuery(
       ...jobForRunColumns,
       'data_state',
       'data_delete_at',
+      'data_ending_since',
       'maintenance_at',
       'retention_pending_json',
       'retention_acts_at',
@@ -72,6 +75,7 @@ export async function findDueMaintenance(
     ...toJobForRun(row),
     dataState: row['data_state'] as DataState,
     dataDeleteAt: time(row['data_delete_at']),
+    dataEndingSince: time(row['data_ending_since']),
     maintenanceAt: time(row['maintenance_at']) ?? 0,
     pending: row['retention_pending_json'] as string | null,
     pendingActsAt: time(row['retention_acts_at']),

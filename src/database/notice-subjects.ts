@@ -19,6 +19,9 @@ export interface NoticeJob {
   readonly drillOverdueSince: number | null;
   /** The run at which retention stopped; null: it goes on. */
   readonly frozenRun: string | null;
+  /** Since when the service is over, and until when its backups stay. */
+  readonly dataEndingSince: number | null;
+  readonly dataDeleteAt: number | null;
   readonly lastGoodAt: number | null;
   readonly notifyOverrideEmail: string | null;
   readonly onSuccess: boolean | null;
@@ -54,6 +57,8 @@ export async function findNoticeJob(database: Database, jobId: number): Promise<
       'j.overdue_since',
       'j.drill_overdue_since',
       'j.frozen_run_uuid',
+      'j.data_ending_since',
+      'j.data_delete_at',
       'j.last_good_at',
       'j.notify_override_email',
       'j.notify_on_success',
@@ -84,6 +89,8 @@ export async function findNoticeJob(database: Database, jobId: number): Promise<
     overdueSince: fromDatabaseTimeOrNull(textOrNull(row['overdue_since'])),
     drillOverdueSince: fromDatabaseTimeOrNull(textOrNull(row['drill_overdue_since'])),
     frozenRun: textOrNull(row['frozen_run_uuid']),
+    dataEndingSince: fromDatabaseTimeOrNull(textOrNull(row['data_ending_since'])),
+    dataDeleteAt: fromDatabaseTimeOrNull(textOrNull(row['data_delete_at'])),
     lastGoodAt: fromDatabaseTimeOrNull(textOrNull(row['last_good_at'])),
     notifyOverrideEmail: textOrNull(row['notify_override_email']),
     onSuccess: flagOrNull('notify_on_success'),

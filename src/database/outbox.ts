@@ -10,9 +10,9 @@ const TABLE = 's3_cloudbackup_outbox';
 
 /**
  * `run`: a run ended. `overdue`: no good point came in time. `frozen`: retention stopped until somebody looks. `drill_overdue`: a restore
- * test is due and no worker carries it out; one that failed is a `run`.
+ * test is due and no worker carries it out; one that failed is a `run`. `ending`: a service is over, and its backups go when a grace is.
  */
-export type NoticeKind = 'run' | 'overdue' | 'frozen' | 'drill_overdue';
+export type NoticeKind = 'run' | 'overdue' | 'frozen' | 'drill_overdue' | 'ending';
 
 /**
  * `pending` → `sending` (claimed) → `sent`, or back to `pending` for another attempt, or `failed` when there were too many.

@@ -51,11 +51,9 @@ export function stateOf(services: readonly Service[]): ServiceState {
   return 'suspended';
 }
 
-const DEFAULT_GRACE_DAYS = 30;
-
-/** Days, or `never`. What is no number of days keeps the data: a slip of the pen must not delete anything. */
+/** Days. Whatever else it is, also nothing at all, keeps the data for good: neither a slip of the pen nor a host that never heard of this deletes anything. */
 export function graceOf(setting: string | undefined): number | null {
-  if (setting === undefined) return DEFAULT_GRACE_DAYS;
+  if (setting === undefined) return null;
   const days = Number(setting);
   return setting.trim() !== '' && Number.isFinite(days) && days >= 0 && days <= 3_650 ? days : null;
 }

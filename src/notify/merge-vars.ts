@@ -77,6 +77,7 @@ const kindNames: Readonly<Record<RunKind, string>> = {
 function statusName({ occasion, run }: MailContent): string {
   if (occasion === 'frozen') return 'Old restore points are kept until you have looked';
   if (occasion === 'drill_overdue') return 'Restore test overdue';
+  if (occasion === 'ending') return 'The service has ended: backups will be deleted';
   const words = occasion.replaceAll('_', ' ');
   if (run !== null && run.kind !== 'backup') return `${kindNames[run.kind]} ${words}`;
   return words.slice(0, 1).toUpperCase() + words.slice(1);
@@ -96,6 +97,8 @@ function errorSummary(content: MailContent, time: (epochMs: number | null) => st
   const { run, job, occasion } = content;
   if (occasion === 'frozen')
     return `${freezeReasons[content.reason ?? ''] ?? 'A run saw something unusual.'} ${FROZEN}`;
+  if (occasion === 'ending')
+    return `The service to which these backups belong has ended. They stay until ${time(job.dataDeleteAt)} and are deleted then. Restore or download what you need before, or take the service up again: then they stay.`;
   if (occasion === 'drill_overdue')
     return `No restore test of this job has come to its end since ${time(content.overdueSince)}, although one is due. The backups are not affected by that.`;
   if (run === null) {

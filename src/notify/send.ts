@@ -157,7 +157,7 @@ async function compose(
 
 function occasionOf(notice: ClaimedNotice): Occasion | null {
   if (notice.kind !== 'run')
-    return (['overdue', 'frozen', 'drill_overdue'] as const).find((one) => one === notice.kind) ?? null;
+    return (['overdue', 'frozen', 'drill_overdue', 'ending'] as const).find((one) => one === notice.kind) ?? null;
   const status = String(notice.payload['status']) as RunStatus;
   return isTerminal(status) ? status : null;
 }
@@ -178,6 +178,10 @@ function overBy(occasion: Occasion, notice: ClaimedNotice, job: NoticeJob): stri
       return job.status !== 'deleted' && job.frozenRun === run
         ? null
         : 'Retention had been released before the mail was about to be sent.';
+    case 'ending':
+      return job.dataDeleteAt !== null && job.dataEndingSince === since
+        ? null
+        : 'The service had come back before the mail was about to be sent.';
     default:
       return null;
   }

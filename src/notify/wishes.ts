@@ -17,7 +17,7 @@ export interface ClientWishes {
 /** A mail for what went wrong, none for what went well. */
 export const DEFAULT_WISHES: ClientWishes = { onSuccess: false, onWarning: true, onFailure: true };
 
-export type Occasion = TerminalStatus | 'overdue' | 'frozen' | 'drill_overdue';
+export type Occasion = TerminalStatus | 'overdue' | 'frozen' | 'drill_overdue' | 'ending';
 
 /**
  * Whether somebody wants to hear of it: what the job says, else its client, else the defaults. A backup or restore test that does not come
@@ -42,6 +42,9 @@ export function isWanted(
     case 'overdue':
     case 'drill_overdue':
       return job.onFailure ?? defaults.onFailure;
+    // That everything goes is nothing that one could have switched off before.
+    case 'ending':
+      return true;
     case 'cancelled':
       return operator.tellCancelled && (job.onFailure ?? defaults.onFailure);
   }

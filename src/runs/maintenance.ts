@@ -1,5 +1,5 @@
 import type { Database } from '../database/connect.ts';
-import { beginEnding, endEnding, giveUpEnded } from '../database/ended-services.ts';
+import { beginEnding, extendEnding, endEnding, giveUpEnded } from '../database/ended-services.ts';
 import { dropNeverWritten } from '../database/job-data.ts';
 import {
   applyPending,
@@ -128,7 +128,7 @@ class Pass {
     const at = this.now + graceDays * DAY_MS;
     const begun = await database.transaction(async (trx) => {
       if (!(await moveMaintenanceOn(trx, job, Math.min(at, this.now + SUSPENDED_MS)))) return false;
-      await beginEnding(database, trx, job, at);
+      await beginEnding(database, trx, job, { since: this.now, at });
       return true;
     });
     if (begun) this.report.ending += 1;
@@ -146,6 +146,9 @@ class Pass {
       if (stays) this.report.stays += 1;
       return;
     }
+    // Never earlier than the date that was told.
+    const until = Math.max(job.dataDeleteAt ?? 0, (job.dataEndingSince ?? 0) + client.graceDays * DAY_MS);
+    if (job.dataEndingSince !== null && until > (job.dataDeleteAt ?? 0)) return await this.#extendEnding(job, until);
     if (!this.#isOver(job.dataDeleteAt))
       return await this.#wait(job, Math.min(job.dataDeleteAt ?? Infinity, this.now + SUSPENDED_MS));
     const given = await database.transaction(async (trx) => {
@@ -161,6 +164,15 @@ class Pass {
       true,
       client.timezone,
     );
+  }
+
+  async #extendEnding(job: MaintainedJob, until: number): Promise<void> {
+    const { database } = this.#options;
+    await database.transaction(async (trx) => {
+      if (await moveMaintenanceOn(trx, job, Math.min(until, this.now + SUSPENDED_MS)))
+        await extendEnding(database, trx, job, until);
+    });
+    this.report.waiting += 1;
   }
 
   async #wait(job: MaintainedJob, next: number): Promise<void> {

