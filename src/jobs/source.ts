@@ -27,7 +27,7 @@ export interface CheckedSource extends Source {
   readonly displayName: string | undefined;
   /** Row of the connected account by which it is reached; null: none is needed. */
   readonly connectionId: number | null;
-  /** It lies on another server than what the job had before. */
+  /** It lies on another server than what the job had before, or that is reached in another way. */
   readonly otherServer: boolean;
 }
 
@@ -183,7 +183,7 @@ function serversOf(source: Source): string {
 
 /**
  * A stored password is never sent to another server than the one it was entered for: whoever got hold of a sign-in could otherwise
- * have it sent to a server of his own. Regions of AWS are one server in this sense.
+ * have it sent to a server of his own, or to the same one without TLS. Regions of AWS are one server in this sense.
  */
 function refuseKeptSecrets(source: Source, given: Readonly<Record<string, unknown>>): void {
   if (source.type === 'aws') return;
@@ -192,7 +192,7 @@ function refuseKeptSecrets(source: Source, given: Readonly<Record<string, unknow
       source.config[name] !== undefined && (given[name] === undefined || given[name] === null || given[name] === ''),
   );
   if (kept.length === 0) return;
-  const problem = 'must be entered again, because the server is another one';
+  const problem = 'must be entered again, because the server or the way to it is another one';
   throw new BackupError('ERR_SOURCE_CONFIG', `${kept.join(', ')}: ${problem}.`, {
     details: { fields: Object.fromEntries(kept.map((name) => [name, problem])) },
   });

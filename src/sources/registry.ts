@@ -8,7 +8,14 @@ import type { ProviderName } from './oauth/providers.ts';
 import { nas } from './nas.ts';
 import { sftp } from './sftp.ts';
 import { smb } from './smb.ts';
-import type { ObjectLocation, RemoteDefinition, Source, SourceType, SourceTypeName } from './source-type.ts';
+import type {
+  ObjectLocation,
+  RemoteDefinition,
+  Source,
+  SourceHost,
+  SourceType,
+  SourceTypeName,
+} from './source-type.ts';
 import { webdav } from './webdav.ts';
 
 export { atAddress } from './sftp.ts';
@@ -118,7 +125,7 @@ export function summaryOf(source: Source): string {
 }
 
 /** Servers that are connected to: for the egress guard, and to see whether a job points to another server than before. */
-export function hostsOf(source: Source): readonly { readonly host: string; readonly port: number }[] {
+export function hostsOf(source: Source): readonly SourceHost[] {
   return types[source.type].hosts(source.config);
 }
 

@@ -86,7 +86,7 @@ export const s3Compatible: SourceType<typeof CompatibleConfig> = {
   secrets: ['secret_key'],
   path: s3Path,
   summary: (config, path) => `${URL.parse(config.endpoint)?.host ?? config.endpoint}/${inBucket(config.bucket, path)}`,
-  hosts: (config) => [parseEndpoint(config.endpoint)],
+  hosts: (config) => [{ ...parseEndpoint(config.endpoint), by: URL.parse(config.endpoint)?.protocol ?? '' }],
   remote: (config, path): RemoteDefinition => ({
     backend: 's3',
     options: {

@@ -109,6 +109,14 @@ export interface ObjectLocation {
   readonly prefix: string;
 }
 
+/** A server that a run connects to. */
+export interface SourceHost {
+  readonly host: string;
+  readonly port: number;
+  /** How, where there are several ways on one port: with TLS or without it, by which protocol. */
+  readonly by?: string;
+}
+
 /** Everything that differs between source types, once. */
 export interface SourceType<Config extends z.ZodType<Record<string, unknown>> = z.ZodObject> {
   readonly name: SourceTypeName;
@@ -121,7 +129,7 @@ export interface SourceType<Config extends z.ZodType<Record<string, unknown>> = 
   /** What stands in a job card, e.g. `backup@files.example.com:/var/www`. */
   summary(config: z.output<Config>, path: string): string;
   /** Servers that a run connects to; checked by the egress guard before each connection. */
-  hosts(config: z.output<Config>): readonly { readonly host: string; readonly port: number }[];
+  hosts(config: z.output<Config>): readonly SourceHost[];
   /** The connected account by which it is reached; absent: by what stands in the settings. */
   connection?(config: z.output<Config>): { readonly provider: ProviderName; readonly uuid: string };
   remote(config: z.output<Config>, path: string): RemoteDefinition;

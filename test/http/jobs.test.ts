@@ -113,10 +113,8 @@ describe('making a job', () => {
   });
 
   it.each([
-    { encryption_enabled: '1' },
     { backup_mode: 'mirror' },
     { engine: 'kopia' },
-    { source_type: 'google_drive' },
     { dest_type: 'local' },
     { local_include_glob: '*.doc' },
   ])('refuses what is not built instead of ignoring it: %j', async (fields) => {
@@ -272,6 +270,41 @@ describe('changing a job', () => {
     const whole = { job_id: job, source_config: { ...moved, secret_key: 'another' } };
     expect((await ada().post('cloudbackup_update_job', whole)).status).toBe(200);
   });
+
+  it.each([
+    [
+      's3_compatible',
+      { endpoint: 'https://s3.example.com:9000', bucket: 'photos', access_key: 'AKEXAMPLE' },
+      { secret_key: 'very secret' },
+      { endpoint: 'http://s3.example.com:9000' },
+    ],
+    [
+      'webdav',
+      { url: 'https://dav.example.com:8443/', user: 'ada' },
+      { pass: 'x y' },
+      { url: 'http://dav.example.com:8443/' },
+    ],
+    [
+      'nas',
+      { protocol: 'ftp', host: 'nas.example.com', user: 'ada', encryption: 'explicit' },
+      { pass: 'x y' },
+      { encryption: 'none' },
+    ],
+  ])(
+    'wants the secrets again when the same server is to be reached without TLS (%s)',
+    async (type, config, kept, plain) => {
+      const job = await makeJob(portal, 'ada', { source_type: type, source_config: { ...config, ...kept } });
+      const change = (more: object) =>
+        ada().post('cloudbackup_update_job', { job_id: job, source_config: { ...config, ...plain, ...more } });
+      const refused = await change({});
+      const [secret = ''] = Object.keys(kept);
+      expect(refused.body).toMatchObject({
+        code: 'ERR_SOURCE_CONFIG',
+        fields: { [secret]: expect.stringContaining('again') },
+      });
+      expect((await change(kept)).status).toBe(200);
+    },
+  );
 
   it('forgets the host key of an SFTP server that is left', async () => {
     const source_config = { host: 'files.example.com', user: 'ada', pass: 'x y' };
