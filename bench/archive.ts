@@ -11,6 +11,7 @@ import { requireExact } from '../src/restore/report.ts';
 import { restorePoint } from '../src/restore/restore-point.ts';
 import type { BucketAccess } from '../src/storage/port.ts';
 import { figureOf, interleave, seconds, type Bench, type BenchOptions, type Figure } from './figures.ts';
+import { build } from './idle.ts';
 import { Installation } from './installation.ts';
 import { benchFolder, startServer, type BenchServer } from './servers.ts';
 import { mixedSize, writeLargeFile, writeTree } from './trees.ts';
@@ -53,13 +54,13 @@ function writeLarge(folder: string, count: number, bytes: number): void {
 }
 
 async function withServers<T>(
-  options: { distant: boolean; fill: (folder: string) => void },
+  options: { distant: boolean; built?: boolean; fill: (folder: string) => void },
   work: (source: BenchServer, destination: BenchServer, installation: Installation) => Promise<T>,
 ): Promise<T> {
-  const { distant, fill } = options;
+  const { distant, built = false, fill } = options;
   const source = await startServer({ distant, fill });
   const destination = await startServer({ distant });
-  const installation = await Installation.start({ source, destination });
+  const installation = await Installation.start({ source, destination }, { built });
   try {
     return await work(source, destination, installation);
   } finally {
@@ -146,9 +147,11 @@ function remote(name: string, access: BucketAccess): Record<string, string> {
 }
 
 /** The worker and everything it starts, at the moment when they hold most. */
-async function peak({ scale, say }: BenchOptions): Promise<Figure> {
+async function peak(options: BenchOptions): Promise<Figure> {
+  const { scale, say } = options;
+  await build(options);
   const fill = (folder: string): void => writeLarge(folder, PEAK_FILES, Math.ceil(PEAK_BYTES * scale));
-  return await withServers({ distant: false, fill }, async (_source, _destination, installation) => {
+  return await withServers({ distant: false, built: true, fill }, async (_source, _destination, installation) => {
     let most = 0;
     const timer = setInterval(() => (most = Math.max(most, installation.residentBytes())), 100);
     try {

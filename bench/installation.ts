@@ -6,6 +6,7 @@ import type { PointSource } from '../src/backup/point-reader.ts';
 import { toolPath } from '../src/engines/tools.ts';
 import { Secrets } from '../src/security/envelope.ts';
 import type { BucketAccess } from '../src/storage/port.ts';
+import { packageRoot } from '../src/engines/tools.ts';
 import { openS3Store } from '../src/storage/s3.ts';
 import { configSchema } from '../src/worker/config.ts';
 import { macKeysOf } from '../src/worker/services.ts';
@@ -55,10 +56,13 @@ export class Installation {
     this.#accounts = accounts;
   }
 
-  /** @param options.accounted rclone's CPU time is told apart, at the price of one more small process around each rclone */
+  /**
+   * @param options.accounted rclone's CPU time is told apart, at the price of one more small process around each rclone
+   * @param options.built the worker is that of the built package, as its memory is another than that of one which reads TypeScript
+   */
   static async start(
     servers: { source: BenchServer; destination: BenchServer },
-    options: { accounted?: boolean } = {},
+    options: { accounted?: boolean; built?: boolean } = {},
   ): Promise<Installation> {
     const world = await startWorld('sqlite');
     try {
@@ -69,12 +73,15 @@ export class Installation {
       await world.database.knex('s3_buckets').where({ id: world.bucketId }).update({ name: 'bucket' });
       const accounts = options.accounted ? benchFolder() : null;
       const defaults = configSchema.shape.worker.parse(undefined);
-      const worker = await world.startWorker({
+      const settings = {
         CLOUD_BACKUP_WORKER_POLL_INTERVAL_SECONDS: String(defaults.poll_interval_seconds),
         CLOUD_BACKUP_WORKER_LEASE_SECONDS: String(defaults.lease_seconds),
         CLOUD_BACKUP_WORKER_LEASE_MARGIN_SECONDS: String(defaults.lease_margin_seconds),
         ...(accounts === null ? {} : { CLOUD_BACKUP_RCLONE_BINARY_PATH: writeAccountant(accounts) }),
-      });
+      };
+      const worker = options.built
+        ? await world.startWorker(settings, join(packageRoot(), 'dist', 'bin', 'worker.js'))
+        : await world.startWorker(settings);
       return new Installation(world, worker, servers, accounts);
     } catch (error) {
       await world.stop();

@@ -16,6 +16,7 @@ import { nochangeBench } from './nochange.ts';
 import { pruneBench } from './prune.ts';
 import { reindexBench } from './reindex.ts';
 import { runBench } from './runs.ts';
+import { sourcesBench } from './sources.ts';
 
 const benches: readonly Bench[] = [
   runBench,
@@ -30,6 +31,7 @@ const benches: readonly Bench[] = [
   nochangeBench,
   millionBench,
   reindexBench,
+  sourcesBench,
 ];
 
 /** Not for users: smaller sizes, to try the measurement itself. Nothing is written then. */

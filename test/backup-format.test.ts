@@ -23,12 +23,14 @@ function readingScript(): string {
   return script;
 }
 
-const kinds: [string, JobEncryption | null][] = [
-  ['a point', null],
-  ['a point of an encrypted job', ENCRYPTION],
+const kinds: [string, JobEncryption | null, 'sync' | 'archive'][] = [
+  ['a point', null, 'sync'],
+  ['a point of an encrypted job', ENCRYPTION, 'sync'],
+  ['a point in archives', null, 'archive'],
+  ['a point in encrypted archives', ENCRYPTION, 'archive'],
 ];
 
-describe.each(kinds)('%s, read without this package', (_, encryption) => {
+describe.each(kinds)('%s, read without this package', (_, encryption, mode) => {
   let server: S3Server;
   let folder: string;
   let job: TestJob;
@@ -51,7 +53,9 @@ describe.each(kinds)('%s, read without this package', (_, encryption) => {
     mkdirSync(join(folder, 'bin'));
     symlinkSync(toolPath('rclone'), join(folder, 'bin', 'rclone'));
     writeFileSync(join(folder, 'read-point.py'), readingScript());
-    job = new TestJob(encryption === null ? {} : { encryption });
+    // Several objects an archive.
+    const archive = { frameBytes: 2_000, objectBytes: 3_000 };
+    job = new TestJob({ mode, archive, ...(encryption === null ? {} : { encryption }) });
     for (const name of NASTY_NAMES.filter((one) => !one.includes(0x0a) || one.length > 1)) {
       const path = pathOfRcloneName(standardNameOf(name));
       job.source.write(`names/${path}`, `this is ${path}`);

@@ -1,5 +1,6 @@
 import { archiveKey, parseKey } from '../layout/keys.ts';
 import type { Entry } from '../layout/types.ts';
+import { WHOLE_BYTES } from './frame-builder.ts';
 
 /** Bytes of an object before it was encrypted; null: it is not there. */
 export type SizeOf = (key: string) => Promise<number | null>;
@@ -14,17 +15,19 @@ export class ArchiveExtents {
     this.#sizeOf = sizeOf;
   }
 
-  async judge({ key, offset = 0, length = 0 }: Entry): Promise<'there' | 'missing' | 'short'> {
+  async judge({ key, size, offset = 0, length = 0 }: Entry): Promise<'there' | 'missing' | 'short'> {
     const parsed = parseKey(key);
     if (parsed?.kind !== 'archive') return 'missing';
     const first = await this.#size(key);
     if (first === null) return 'missing';
     if (first <= offset) return 'short';
     let reach = first - offset;
+    // A small file lies in one frame, and a frame in one object.
+    if (size <= WHOLE_BYTES && reach < length) return 'short';
     for (let part = parsed.part + 1; reach < length; part += 1) {
-      const size = await this.#size(archiveKey(parsed.run, parsed.claim, part));
-      if (size === null || size === 0) return 'short';
-      reach += size;
+      const next = await this.#size(archiveKey(parsed.run, parsed.claim, part));
+      if (next === null || next === 0) return 'short';
+      reach += next;
     }
     return 'there';
   }

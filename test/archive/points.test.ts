@@ -91,11 +91,15 @@ describe('points in archives', () => {
     const carried = (await job.entries(second.point)).get('f20');
     expect(carried).toMatchObject({ state: 'carried', key: expect.stringContaining(first.point.run) });
     job.source.heal();
+    const third = await job.run();
+    expect((await job.entries(third.point)).get('f20')).toMatchObject({ state: 'stored' });
+    const middle = job.database.tables.points.find(({ run }) => run === second.point.run);
+    if (middle === undefined) throw new Error('it is no point');
+    middle.pinned = true;
     job.database.tables.policy = { mode: 'keep_last_n', count: 1 };
     expect(await pruned(job)).toMatchObject({ pruned: 1 });
     expect(archivesOf(job, first.point)).toEqual(kept);
-    const third = await job.run();
-    expect((await job.entries(third.point)).get('f20')).toMatchObject({ state: 'stored' });
+    middle.pinned = false;
     expect(await pruned(job)).toMatchObject({ pruned: 1 });
     expect(archivesOf(job, first.point)).toEqual([]);
     expect(archivesOf(job, second.point)).toEqual([]);

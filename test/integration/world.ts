@@ -47,7 +47,8 @@ export interface World {
    */
   loseObject(prefix: string, key: string): Promise<void>;
   createJob(change?: Readonly<Record<string, unknown>>): Promise<string>;
-  startWorker(environment?: Readonly<Record<string, string>>): Promise<WorkerProcess>;
+  /** @param program another one than the source's, such as that of the built package */
+  startWorker(environment?: Readonly<Record<string, string>>, program?: string): Promise<WorkerProcess>;
   /** Every worker process that was started. */
   workers(): readonly WorkerProcess[];
   /** Where the workers keep the folders of their runs. */
@@ -163,8 +164,8 @@ export async function startWorld(
       );
       return jobId;
     },
-    async startWorker(environment = {}) {
-      const worker = spawnWorker(workerSettings, base, environment);
+    async startWorker(environment = {}, program = executable('worker')) {
+      const worker = spawnWorker(program, workerEnvironment(workerSettings, base, environment));
       workers.push(worker);
       for (const end = Date.now() + 30_000; !worker.log().includes('worker started'); await delay(50)) {
         if (Date.now() > end || worker.child.exitCode !== null)
@@ -283,13 +284,9 @@ function workerEnvironment(
 export const NODE_FLAGS = ['--max-semi-space-size=8'];
 
 /** A real worker process. */
-function spawnWorker(
-  settings: DatabaseSettings,
-  base: string,
-  environment: Readonly<Record<string, string>>,
-): WorkerProcess {
-  const child = spawn(process.execPath, [...NODE_FLAGS, executable('worker')], {
-    env: workerEnvironment(settings, base, environment),
+function spawnWorker(program: string, env: Record<string, string>): WorkerProcess {
+  const child = spawn(process.execPath, [...NODE_FLAGS, program], {
+    env,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let log = '';

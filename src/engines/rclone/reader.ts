@@ -42,8 +42,7 @@ class RcloneReader implements SourceReader {
     this.filesAtOnce = options.filesAtOnce;
   }
 
-  async open({ path, size }: { path: string; size: number }, first: number): Promise<AsyncIterable<Buffer>> {
-    if (size === 0) return nothing();
+  async open({ path }: { readonly path: string }, first: number): Promise<AsyncIterable<Buffer>> {
     const daemon = (this.#daemon ??= this.#start());
     const answer = await daemon.fetch(addressOf(path), first > 0 ? { range: `bytes=${first}-` } : {});
     const { statusCode = 0 } = answer;
@@ -125,5 +124,3 @@ async function textOf(answer: IncomingMessage): Promise<string> {
   }
   return text;
 }
-
-async function* nothing(): AsyncGenerator<Buffer> {}
