@@ -6,7 +6,7 @@ import { folderNames, sampleNames } from '../../src/engines/rclone/sample.ts';
 import type { ErrorCode } from '../../src/errors/catalogue.ts';
 import { keyOfPath } from '../../src/layout/encoding.ts';
 import { createEgressGuard } from '../../src/security/egress.ts';
-import { parseSource, remoteOf, type RemoteDefinition } from '../../src/sources/registry.ts';
+import { parseSource, remoteOf, type RemoteDefinition, type Source } from '../../src/sources/registry.ts';
 import { ensureBucket, openS3Store } from '../../src/storage/s3.ts';
 import { checkHosts, keptToHosts } from '../../src/worker/open-source.ts';
 import { BINARY, copyTo, keysBelow, listAll, openEngine, type TestEngine } from '../engines/rclone/engine.ts';
@@ -29,9 +29,12 @@ export interface SourceUnderTest {
   put(path: Buffer, content: string): Promise<void> | void;
   /** Everything in the place, for comparison. */
   digest(): Promise<string> | string;
-  readonly wrongSecret: { readonly config: Readonly<Record<string, unknown>>; readonly code: ErrorCode };
+  /** Undefined: reached by a connected account, whose refusals are tested with it. */
+  readonly wrongSecret?: { readonly config: Readonly<Record<string, unknown>>; readonly code: ErrorCode };
   /** Settings that lead to another port of the same machine. */
-  atPort(port: number): Readonly<Record<string, unknown>>;
+  atPort?(port: number): Readonly<Record<string, unknown>>;
+  /** Where the settings alone do not do. */
+  define?(source: Source): Promise<RemoteDefinition>;
   /** A path that does not exist. */
   readonly missing: { readonly path: string; readonly code: ErrorCode | null };
   stop(): Promise<void>;
@@ -40,7 +43,12 @@ export interface SourceUnderTest {
 const signal = new AbortController().signal;
 
 /** What every type of source must do, against a real server of its kind. */
-export function sourceContract(name: string, start: () => Promise<SourceUnderTest>): void {
+export function sourceContract(
+  name: string,
+  start: () => Promise<SourceUnderTest>,
+  /** `byAccount`: at fixed hosts, by a connected account. `foldsCase`: names that differ by case only are one. */
+  { byAccount = false, foldsCase = false }: { byAccount?: boolean; foldsCase?: boolean } = {},
+): void {
   describe(`${name} as a source`, () => {
     let s3: Awaited<ReturnType<typeof startRcloneS3>>;
     let server: SourceUnderTest;
@@ -74,7 +82,8 @@ export function sourceContract(name: string, start: () => Promise<SourceUnderTes
         path: change.path ?? server.path,
       });
       const guard = createEgressGuard({ allow: ['127.0.0.1'] });
-      const opened = { source, definition: remoteOf(source), addresses: await checkHosts(guard, source) };
+      const definition = (await server.define?.(source)) ?? remoteOf(source);
+      const opened = { source, definition, addresses: await checkHosts(guard, source) };
       return await keptToHosts(guard, opened, { atEnd: (work) => void endings.push(work) });
     }
 
@@ -151,19 +160,22 @@ export function sourceContract(name: string, start: () => Promise<SourceUnderTes
       });
     }, 60_000);
 
-    it('says that a password or key is wrong', async () => {
-      const { config, code } = server.wrongSecret;
-      await expect(sampleNames({ ...(await looking({ config })), limit: 1 })).rejects.toMatchObject({ code });
-      const engine = await engineFor(await open({ config }));
-      await expect(listAll(engine)).rejects.toMatchObject({ code });
-    }, 60_000);
+    if (!byAccount) {
+      it('says that a password or key is wrong', async () => {
+        if (server.wrongSecret === undefined) throw new Error('the fixture names no wrong secret');
+        const { config, code } = server.wrongSecret;
+        await expect(sampleNames({ ...(await looking({ config })), limit: 1 })).rejects.toMatchObject({ code });
+        const engine = await engineFor(await open({ config }));
+        await expect(listAll(engine)).rejects.toMatchObject({ code });
+      }, 60_000);
 
-    it('says that nothing listens where it should be', async () => {
-      const config = server.atPort(await freePort());
-      await expect(sampleNames({ ...(await looking({ config })), limit: 1 })).rejects.toMatchObject({
-        code: 'ERR_CONNECTION_REFUSED',
-      });
-    }, 60_000);
+      it('says that nothing listens where it should be', async () => {
+        const config = server.atPort?.(await freePort()) ?? {};
+        await expect(sampleNames({ ...(await looking({ config })), limit: 1 })).rejects.toMatchObject({
+          code: 'ERR_CONNECTION_REFUSED',
+        });
+      }, 60_000);
+    }
 
     it('never takes a path that is missing for an empty source', async () => {
       const { path, code } = server.missing;
@@ -175,11 +187,12 @@ export function sourceContract(name: string, start: () => Promise<SourceUnderTes
     it('brings every name over that the server shows, each once, and names what it cannot', async () => {
       const names = NASTY_NAMES.filter((one) => server.shows(one));
       const place = [server.path, 'names'].filter(Boolean).join('/');
-      for (const one of [...names, ...MORE_NAMES])
+      const more = MORE_NAMES.filter((one) => !foldsCase || one.toString() !== 'UPPER');
+      for (const one of [...names, ...more])
         await server.put(Buffer.concat([Buffer.from('names/'), one]), one.toString('hex'));
       const engine = await engineFor(await open({ path: place }), 'some');
       const { files, outcome } = await listAll(engine);
-      expect(files.size + outcome.skipped.length).toBe(names.length + MORE_NAMES.length);
+      expect(files.size + outcome.skipped.length).toBe(names.length + more.length);
       const found = await engine.look([...files.keys()], { signal });
       expect(new Map([...found].sort())).toEqual(new Map([...files].sort()));
       for (const selection of ['all', [...files.keys()]] as const) {

@@ -30,6 +30,7 @@ export interface ConnectedWorld {
   refreshTokenOf(uuid: string): Promise<string>;
   /** What the transfer program would be told. */
   open(uuid: string, provider: ProviderName, config?: object, path?: string): Promise<RemoteDefinition>;
+  define(type: string, config: Readonly<Record<string, unknown>>, path: string): Promise<RemoteDefinition>;
   engine(definition: RemoteDefinition): BackupEngine;
   close(): Promise<void>;
 }
@@ -56,6 +57,14 @@ export async function openConnectedWorld(): Promise<ConnectedWorld> {
     if (found === null) throw new Error('the connection is gone');
     return found;
   };
+  const define: ConnectedWorld['define'] = async (type, config, path) => {
+    const source = parseSource({ type, config, path });
+    const records = { settings: () => Promise.resolve(new Map<string, string>()) };
+    const log = createLog({ level: 'error', silent: true });
+    return await withConnection({ database, secrets, records, log }, CLIENT, source, {
+      atEnd: (work) => endings.push(work),
+    });
+  };
   return {
     fake,
     database,
@@ -80,14 +89,9 @@ export async function openConnectedWorld(): Promise<ConnectedWorld> {
     async refreshTokenOf(uuid) {
       return secrets.open('source.refresh-token', uuid, (await connection(uuid)).refreshTokenEnc ?? '');
     },
-    async open(uuid, provider, config = {}, path = '') {
-      const source = parseSource({ type: provider, config: { connection: uuid, ...config }, path });
-      const records = { settings: () => Promise.resolve(new Map<string, string>()) };
-      const log = createLog({ level: 'error', silent: true });
-      return await withConnection({ database, secrets, records, log }, CLIENT, source, {
-        atEnd: (work) => endings.push(work),
-      });
-    },
+    open: async (uuid, provider, config = {}, path = '') =>
+      await define(provider, { connection: uuid, ...config }, path),
+    define,
     engine: (definition) =>
       rcloneEngine({
         binary: { path: toolPath('rclone'), version: '1.75.2' },
