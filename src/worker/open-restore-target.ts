@@ -88,7 +88,7 @@ async function openSourceTarget(
   if (origin.kind === 'remote') {
     const { folder } = scope;
     const look: LookAtFiles = async (paths, signal) =>
-      await lookRemote({ binary: services.rclone, definition, folder, signal }, paths, { total: null });
+      await lookRemote({ binary: services.rclone, definition, folder, signal }, paths, { total: null, certain: true });
     return new ServerTarget({ look, bulk });
   }
   return new BucketTarget({

@@ -116,6 +116,20 @@ describe('a Google Drive', () => {
     expect(outcome.skipped).toContainEqual({ path: 'twice', reason: 'duplicate' });
   }, 60_000);
 
+  it('has two folders of the name that a backup begins at, or goes through: the run does not pass for a whole one', async () => {
+    const first = google.folder('twice');
+    const second = google.folder('twice');
+    for (const [folder, name] of [
+      [first, 'one.txt'],
+      [second, 'two.txt'],
+    ] as const)
+      google.file(name, 'x', google.folder('inner', folder));
+    for (const path of ['twice', 'twice/inner']) {
+      const { outcome } = await listAll(await engineOf({}, path));
+      expect(outcome.skipped).toContainEqual({ path: '', reason: 'duplicate' });
+    }
+  }, 60_000);
+
   it('that calls its search incomplete makes an incomplete listing', async () => {
     google.file('seen.txt', 'x');
     google.incomplete = true;

@@ -61,13 +61,16 @@ export function listRemote(call: RemoteCall): SourceListing {
 /**
  * What the source says of these files now, in the very form of its listing; missing ones are absent.
  * @param total how many files the source holds, as far as it is known
+ * @param certain somebody writes over what is not there: BackupError `ERR_SOURCE_LISTING` where a file's folder could not be read, instead
+ *   of a file that is absent
  */
 export async function lookRemote(
   call: RemoteCall,
   paths: readonly string[],
-  { total }: { total: number | null },
+  { total, certain = false }: { total: number | null; certain?: boolean },
 ): Promise<Map<string, SourceFile>> {
-  if (total !== null && paths.length > 1_000 && paths.length > total * DENSE) return await lookAtAll(call, paths);
+  if (total !== null && paths.length > 1_000 && paths.length > total * DENSE)
+    return await lookAtAll(call, paths, certain);
   const found = new Map<string, SourceFile>();
   for (let start = 0; start < paths.length; start += LOOKS_A_CALL) {
     const list = await writeFileList(call.folder, paths.slice(start, start + LOOKS_A_CALL));
@@ -77,7 +80,7 @@ export async function lookRemote(
     } catch (error) {
       call.signal.throwIfAborted();
       // One file that may not be looked at ends such a call; a listing only leaves it out.
-      if (error instanceof LookRefused) return await lookAtAll(call, paths);
+      if (error instanceof LookRefused) return await lookAtAll(call, paths, certain);
       throw error;
     } finally {
       await unlink(list.file).catch(() => undefined);
@@ -86,11 +89,26 @@ export async function lookRemote(
   return found;
 }
 
-async function lookAtAll(call: RemoteCall, paths: readonly string[]): Promise<Map<string, SourceFile>> {
+async function lookAtAll(
+  call: RemoteCall,
+  paths: readonly string[],
+  certain: boolean,
+): Promise<Map<string, SourceFile>> {
   const wanted = new Set(paths);
   const found = new Map<string, SourceFile>();
-  for await (const file of lines(call, ['--recursive'])) if (wanted.has(file.path)) found.set(file.path, file);
+  const listing = lines(call, ['--recursive']);
+  let next = await listing.next();
+  for (; next.done !== true; next = await listing.next())
+    if (wanted.has(next.value.path)) found.set(next.value.path, next.value);
+  const { unreadable, complete } = next.value;
+  const unseen = (path: string): boolean =>
+    !found.has(path) && (unreadable.length === 0 ? !complete : unreadable.some((folder) => liesIn(path, folder)));
+  if (certain && paths.some(unseen)) throw new BackupError('ERR_SOURCE_LISTING');
   return found;
+}
+
+function liesIn(path: string, folder: string): boolean {
+  return folder === '' || path.startsWith(`${folder}/`);
 }
 
 /** A call failed because of what it was asked for, not because of the connection. */

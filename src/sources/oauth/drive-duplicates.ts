@@ -74,7 +74,9 @@ function pathOf(folder: Folder, folders: ReadonlyMap<string, Folder>, rootId: st
   return null;
 }
 
+/** '' for the folder that the backup begins at itself, and for one above it: what lies in the other one of that name is left out as well. */
 function pathBelow(below: string, path: string | null): string | null {
   if (path === null || below === '') return path;
+  if (path === below || below.startsWith(`${path}/`)) return '';
   return path.startsWith(`${below}/`) ? path.slice(below.length + 1) : null;
 }
