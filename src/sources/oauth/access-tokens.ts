@@ -109,7 +109,13 @@ export class AccessTokens {
 
   async #save(): Promise<void> {
     if (this.#unsaved === null) return;
-    await this.#options.shelf.replace(this.#unsaved.before, this.#unsaved.refreshToken);
+    const { shelf } = this.#options;
+    const { before, refreshToken } = this.#unsaved;
+    if (!(await shelf.replace(before, refreshToken))) {
+      // The same token may only have been sealed with another key meanwhile; whatever else is there is newer than ours.
+      const now = await shelf.read();
+      if (now.refreshToken === before.refreshToken) await shelf.replace(now, refreshToken);
+    }
     this.#unsaved = null;
   }
 }
