@@ -4,9 +4,6 @@ import { CRYPT_KEYS_KEY } from '../layout/keys.ts';
 import type { MacKeys } from '../layout/mac.ts';
 import type { JobBucket } from './job-bucket.ts';
 
-/** Above what we ever write; whoever owns the bucket may have put anything under the name. */
-const MOST_BYTES = 64 * 1024;
-
 /** What lies in a job's prefix: nothing, something that is not ours, or wrapped keys that we have signed. */
 export async function readKeysOf(
   bucket: JobBucket,
@@ -14,8 +11,7 @@ export async function readKeysOf(
   keys: MacKeys,
 ): Promise<WrappedKeys | CryptKeysVerdict | 'missing'> {
   const bytes = await bucket.get(CRYPT_KEYS_KEY);
-  if (bytes === null) return 'missing';
-  return bytes.length > MOST_BYTES ? 'unreadable' : readCryptKeys(bytes, job, keys);
+  return bytes === null ? 'missing' : readCryptKeys(bytes, job, keys);
 }
 
 /**

@@ -1,10 +1,18 @@
 import type { JobCipher } from '../crypt/job-cipher.ts';
 import { FormatError } from '../layout/entries.ts';
 import { invalid } from '../layout/manifest.ts';
-import type { ObjectStore, PendingUpload, StoredObject, Versioning } from '../storage/port.ts';
 import {
+  ObjectTooLarge,
+  type ObjectStore,
+  type PendingUpload,
+  type StoredObject,
+  type Versioning,
+} from '../storage/port.ts';
+import {
+  CRYPT_KEYS_KEY,
   fileKey,
   MANIFESTS_FOLDER,
+  OWNER_KEY,
   parseClaimFolder,
   parseKey,
   parseRunFolder,
@@ -17,6 +25,10 @@ import { mapParallel } from './task-pool.ts';
 
 /** Folder listings at once: each is one small request, and a job has one run folder for every run that copied anything. */
 const FOLDERS_AT_ONCE = 16;
+/** More than any manifest or chunk that we write. */
+const MOST_BYTES = 128 * 1024 * 1024;
+/** More than any owner marker or keys that we write. */
+const MOST_SMALL_BYTES = 64 * 1024;
 
 /** What an object of a claim's folder says of the file in it. */
 export interface FileFacts {
@@ -28,7 +40,8 @@ export interface FileFacts {
 
 /**
  * One job's part of a bucket: keys are relative to its prefix `P`, and every request ends with the signal. With a cipher, manifests and
- * chunks are encrypted on their way to the bucket and opened on their way back; all other documents are plain.
+ * chunks are encrypted on their way to the bucket and opened on their way back; all other documents are plain. Whoever owns the bucket may
+ * have put an object of any size under a name of ours: that must cost nobody else anything.
  */
 export class JobBucket {
   readonly store: ObjectStore;
@@ -47,9 +60,20 @@ export class JobBucket {
     this.#signal = signal;
   }
 
-  /** @throws BackupError `ERR_MANIFEST_INVALID` for an encrypted document that does not open */
+  /**
+   * A document. Of an owner marker or keys that cannot be ours for their size, nothing: that is as unreadable as what is not ours.
+   * @throws BackupError `ERR_MANIFEST_INVALID` for another one that cannot be ours, or is encrypted and does not open
+   */
   async get(key: string): Promise<Buffer | null> {
-    return this.opened(key, await this.store.get(this.prefix + key, { signal: this.#signal }));
+    const small = SMALL.has(key);
+    try {
+      const mostBytes = small ? MOST_SMALL_BYTES : MOST_BYTES;
+      return this.#opened(key, await this.store.get(this.prefix + key, { signal: this.#signal, mostBytes }));
+    } catch (error) {
+      if (!(error instanceof ObjectTooLarge)) throw error;
+      if (small) return Buffer.alloc(0);
+      throw invalid(key, 'it is larger than anything that we write');
+    }
   }
 
   async put(key: string, body: Buffer, contentType = 'application/octet-stream'): Promise<void> {
@@ -70,7 +94,7 @@ export class JobBucket {
     return this.cipher === null ? { size, md5 } : { size: this.cipher.plainSize(size) ?? -1, md5: null };
   }
 
-  protected opened(key: string, body: Buffer | null): Buffer | null {
+  #opened(key: string, body: Buffer | null): Buffer | null {
     if (body === null || this.cipher === null || !isSealed(key)) return body;
     try {
       return this.cipher.open(body);
@@ -141,6 +165,8 @@ export class JobBucket {
     return folders.map(parseRunFolder).filter((run) => run !== null);
   }
 }
+
+const SMALL: ReadonlySet<string> = new Set([OWNER_KEY, CRYPT_KEYS_KEY]);
 
 function isSealed(key: string): boolean {
   const kind = parseKey(key)?.kind;

@@ -1,9 +1,9 @@
+import { JobBucket } from '../backup/job-bucket.ts';
 import { openManifest, fetchChunk } from '../backup/point-reader.ts';
 import type { JobCipher } from '../crypt/job-cipher.ts';
 import type { MacKeys } from '../layout/mac.ts';
 import type { ChunkRef, Entry, Manifest } from '../layout/types.ts';
 import type { ObjectStore } from '../storage/port.ts';
-import { BoundedBucket } from './bounded-bucket.ts';
 import { ByteCache } from './byte-cache.ts';
 import { indexEntries, type ChunkIndex } from './chunk-index.ts';
 import { OpenPoint } from './open-point.ts';
@@ -77,6 +77,6 @@ export class PointLibrary {
   }
 }
 
-async function bucketOf({ store, prefix, cipher }: PointPlace): Promise<BoundedBucket> {
-  return new BoundedBucket(store, prefix, AbortSignal.timeout(FETCH_LIMIT_MS), (await cipher?.()) ?? null);
+async function bucketOf({ store, prefix, cipher }: PointPlace): Promise<JobBucket> {
+  return new JobBucket(store, prefix, AbortSignal.timeout(FETCH_LIMIT_MS), (await cipher?.()) ?? null);
 }

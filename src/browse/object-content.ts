@@ -3,10 +3,9 @@ import type { ArchiveReader } from '../archive/archive-reader.ts';
 import type { JobCipher } from '../crypt/job-cipher.ts';
 import { streamFile } from '../crypt/sealed-object.ts';
 import { BackupError } from '../errors/backup-error.ts';
-import { readBounded } from './bounded-bucket.ts';
 import { FormatError } from '../layout/entries.ts';
 import type { Entry } from '../layout/types.ts';
-import type { ObjectStore } from '../storage/port.ts';
+import { ObjectTooLarge, type ObjectStore } from '../storage/port.ts';
 
 /** Files up to this size are read and checked as a whole before a byte of them is sent. */
 export const WHOLE_BYTES = 4 * 1024 * 1024;
@@ -39,12 +38,18 @@ export async function readWhole(objects: Objects, entry: Entry): Promise<Buffer 
   if (entry.offset !== undefined) return await readMember(objects, entry);
   // The bucket is the customer's: another object of any size may lie there by now.
   const { store, prefix, signal, cipher } = objects;
-  const read = await readBounded(store, prefix + entry.key, cipher?.sealedSize(entry.size) ?? entry.size, signal);
-  if (read === null) return 'missing';
-  const body = read === 'too_large' ? null : openedOrNull(read, cipher ?? null);
-  if (body === null) return 'damaged';
-  const intact = body.length === entry.size && (entry.hash === null || entry.hash === md5Of(body));
-  return intact ? body : 'damaged';
+  const mostBytes = cipher?.sealedSize(entry.size) ?? entry.size;
+  try {
+    const read = await store.get(prefix + entry.key, { signal, mostBytes });
+    if (read === null) return 'missing';
+    const body = openedOrNull(read, cipher ?? null);
+    if (body === null) return 'damaged';
+    const intact = body.length === entry.size && (entry.hash === null || entry.hash === md5Of(body));
+    return intact ? body : 'damaged';
+  } catch (error) {
+    if (error instanceof ObjectTooLarge) return 'damaged';
+    throw error;
+  }
 }
 
 /** Looks at a large file's object without reading it. Null: as far as can be told it is what was stored. */

@@ -3,14 +3,16 @@ import { Readable } from 'node:stream';
 import { BackupError } from '../errors/backup-error.ts';
 import type { DeletableKey } from '../layout/deletable.ts';
 import { compareUtf8 } from '../layout/order.ts';
-import type {
-  ListOptions,
-  ObjectHead,
-  ObjectStore,
-  ObjectUpload,
-  PendingUpload,
-  StoredObject,
-  Versioning,
+import {
+  ObjectTooLarge,
+  type GetOptions,
+  type ListOptions,
+  type ObjectHead,
+  type ObjectStore,
+  type ObjectUpload,
+  type PendingUpload,
+  type StoredObject,
+  type Versioning,
 } from './port.ts';
 
 /**
@@ -196,9 +198,10 @@ class Connection implements MemoryConnection {
     });
   }
 
-  async get(key: string, options: { signal?: AbortSignal } = {}): Promise<Buffer | null> {
-    return await this.#request('get', key, options.signal, () => {
+  async get(key: string, { signal, mostBytes = Infinity }: GetOptions = {}): Promise<Buffer | null> {
+    return await this.#request('get', key, signal, () => {
       const body = this.#bucket.read(key)?.body;
+      if (body !== undefined && body.length > mostBytes) throw new ObjectTooLarge();
       return body === undefined ? null : Buffer.from(body);
     });
   }

@@ -24,6 +24,19 @@ export interface ListOptions {
   startAfter?: string;
 }
 
+export interface GetOptions {
+  signal?: AbortSignal;
+  /** Absent: of any size. Whoever owns the bucket may have put anything under any name. */
+  mostBytes?: number;
+}
+
+export class ObjectTooLarge extends Error {
+  constructor() {
+    super('the object is larger than what may be read of it');
+    this.name = 'ObjectTooLarge';
+  }
+}
+
 /**
  * One bucket, seen with one set of credentials. Every method throws BackupError with `ERR_DEST_AUTH`,
  * `ERR_DEST_BUCKET_NOT_FOUND` or `ERR_S3_PREFLIGHT_NETWORK` where that is what happened; a missing object is `null`, not an error.
@@ -34,8 +47,11 @@ export interface ObjectStore {
   list(prefix: string, options?: ListOptions): AsyncIterable<StoredObject>;
   /** The "folders" directly below `prefix` (delimiter `/`): full prefixes that end in a slash. */
   listFolders(prefix: string, options?: ListOptions): Promise<string[]>;
-  /** The whole body, or null when there is no such object. For small objects (manifests, chunks, markers). */
-  get(key: string, options?: { signal?: AbortSignal }): Promise<Buffer | null>;
+  /**
+   * The whole body, or null when there is no such object. For small objects (manifests, chunks, markers).
+   * @throws ObjectTooLarge when it has more than `mostBytes`; of such an object hardly more than that is read
+   */
+  get(key: string, options?: GetOptions): Promise<Buffer | null>;
   /** The body as a stream, or null. `range` is inclusive, in bytes. */
   stream(
     key: string,

@@ -3,17 +3,19 @@ import type { IncomingMessage } from 'node:http';
 import { PassThrough, type Readable } from 'node:stream';
 import { BackupError } from '../errors/backup-error.ts';
 import type { DeletableKey } from '../layout/deletable.ts';
-import type {
-  BucketAccess,
-  ListOptions,
-  ObjectHead,
-  ObjectStore,
-  ObjectUpload,
-  PendingUpload,
-  StoredObject,
-  Versioning,
+import {
+  ObjectTooLarge,
+  type BucketAccess,
+  type GetOptions,
+  type ListOptions,
+  type ObjectHead,
+  type ObjectStore,
+  type ObjectUpload,
+  type PendingUpload,
+  type StoredObject,
+  type Versioning,
 } from './port.ts';
-import { encodeKey, readBody, S3Connection, type ConnectionOptions } from './s3/connection.ts';
+import { encodeKey, readBody, readUpTo, S3Connection, type ConnectionOptions } from './s3/connection.ts';
 import { copyObject, type CopyOptions } from './s3/copy.ts';
 import { isMissingObject, isUnsupported, S3Failure, toBackupError } from './s3/failure.ts';
 import { listPages, type Listing, type ListingDialect } from './s3/listing.ts';
@@ -77,8 +79,11 @@ class S3Store implements ObjectStore {
     return folders;
   }
 
-  async get(key: string, options: RequestOptions = {}): Promise<Buffer | null> {
-    return await this.#orNull(() => this.#connection.send({ method: 'GET', key, ...options }, readBody));
+  async get(key: string, { signal, mostBytes = Infinity }: GetOptions = {}): Promise<Buffer | null> {
+    const read = async (answer: IncomingMessage) => await readUpTo(answer, mostBytes);
+    const body = await this.#orNull(() => this.#connection.send({ method: 'GET', key, signal }, read));
+    if (body?.whole === false) throw new ObjectTooLarge();
+    return body?.bytes ?? null;
   }
 
   async stream(

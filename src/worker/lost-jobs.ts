@@ -63,7 +63,7 @@ export async function findLostJobs(
     const access = await bucketAccess(records, secrets, { clientId, bucketId: bucket.id }, config.destination);
     const store = openS3Store(access);
     for await (const prefix of markedFolders(store, '')) {
-      const bytes = await store.get(prefix + OWNER_KEY);
+      const bytes = await new JobBucket(store, prefix, new AbortController().signal).get(OWNER_KEY);
       marked.push({ clientId, bucket, store, prefix, marker: bytes === null ? null : readOwner(bytes) });
     }
   }

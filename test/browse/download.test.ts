@@ -148,7 +148,7 @@ describe.each(['zip', 'tar'] as const)('a download as %s', (format) => {
     );
     let reads = 0;
     const counted = objects((operation) => {
-      if (operation === 'stream') reads += 1;
+      if (operation === 'get') reads += 1;
       return undefined;
     });
     const point = { id: 'p', takenAt: '2026-01-02T03:04:05.000Z' };
@@ -165,7 +165,7 @@ describe.each(['zip', 'tar'] as const)('a download as %s', (format) => {
     const entries = Array.from({ length: 200 }, (_, i) => storedFile(bucket, `f${i}`, randomBytes(200_000)));
     let reads = 0;
     const counted = objects((operation) => {
-      if (operation === 'stream') reads += 1;
+      if (operation === 'get') reads += 1;
       return undefined;
     });
     const point = { id: 'p', takenAt: '2026-01-02T03:04:05.000Z' };

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createHash } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
 import type { DeletableKey } from '../../src/layout/deletable.ts';
-import type { ObjectStore, PendingUpload, StoredObject } from '../../src/storage/port.ts';
+import { ObjectTooLarge, type ObjectStore, type PendingUpload, type StoredObject } from '../../src/storage/port.ts';
 import { compareUtf8 } from '../../src/layout/order.ts';
 import { deletable } from '../storage/deletable.ts';
 
@@ -49,6 +49,15 @@ export function describeObjectStore(title: string, traits: StoreTraits, open: ()
       expect(await store.get('plain/a.bin')).toEqual(body);
       await store.put('plain/empty', Buffer.alloc(0));
       expect(await store.get('plain/empty')).toEqual(Buffer.alloc(0));
+    });
+
+    it('reads no more of an object than it may', async () => {
+      await store.put('plain/bounded', Buffer.alloc(300_000, 'x'));
+      expect((await store.get('plain/bounded', { mostBytes: 300_000 }))?.length).toBe(300_000);
+      for (const mostBytes of [0, 1_000, 299_999]) {
+        await expect(store.get('plain/bounded', { mostBytes })).rejects.toBeInstanceOf(ObjectTooLarge);
+      }
+      expect(await store.get('plain/never', { mostBytes: 0 })).toBeNull();
     });
 
     it('answers a missing object with null, not with an error', async () => {

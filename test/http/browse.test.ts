@@ -273,7 +273,7 @@ describe('a download', () => {
       );
       let reads = 0;
       faults = (operation) => {
-        if (operation === 'stream') reads += 1;
+        if (operation === 'get') reads += 1;
         return undefined;
       };
       const answer = await download({ point_id: point });
@@ -296,7 +296,7 @@ describe('a download', () => {
           storedFile(bucket, `f${String(i).padStart(3, '0')}`, randomBytes(100_000), place),
         ),
       );
-      faults = (operation, key) => (operation === 'stream' && key.endsWith('f150') ? 'error-before' : undefined);
+      faults = (operation, key) => (operation === 'get' && key.endsWith('f150') ? 'error-before' : undefined);
       const answer = await download({ point_id: point, format: 'tar' });
       expect(answer.statusCode).toBe(200);
       await expect(bodyOf(answer)).rejects.toThrow(/aborted/);

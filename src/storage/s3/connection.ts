@@ -189,8 +189,16 @@ function digestOf(request: S3Request): string {
   return hash.digest('hex');
 }
 
-/** The whole body. @throws S3Failure when it ends early or is longer than `limitBytes`. */
+/** The whole body, or its beginning where it is longer than `limitBytes`. @throws when it ends early */
 export async function readBody(answer: IncomingMessage, limitBytes = Number.POSITIVE_INFINITY): Promise<Buffer> {
+  return (await readUpTo(answer, limitBytes)).bytes;
+}
+
+/** As `readBody`; tells whether it is the whole. The rest of a longer one is not read: its connection is dropped. */
+export async function readUpTo(
+  answer: IncomingMessage,
+  limitBytes: number,
+): Promise<{ readonly bytes: Buffer; readonly whole: boolean }> {
   const parts: Buffer[] = [];
   let bytes = 0;
   for await (const part of answer as AsyncIterable<Buffer>) {
@@ -201,7 +209,8 @@ export async function readBody(answer: IncomingMessage, limitBytes = Number.POSI
     }
     parts.push(part);
   }
-  return parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts);
+  const body = parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts);
+  return { bytes: body, whole: bytes <= limitBytes };
 }
 
 /** Percent-encodes all but unreserved characters (RFC 3986); slashes stay. A lone surrogate has no UTF-8 form and is refused. */
