@@ -63,7 +63,8 @@ export async function startServer(
   };
 }
 
-async function startProxy(targetPort: string): Promise<{ child: ChildProcess; port: number }> {
+/** A TCP proxy in front of a port of this machine, without delay until it is told one. */
+export async function startProxy(targetPort: string): Promise<{ child: ChildProcess; port: number }> {
   const child = fork(fileURLToPath(new URL('./delay-proxy.ts', import.meta.url)), [targetPort]);
   const [{ port }] = (await once(child, 'message')) as [{ port: number }];
   return { child, port };

@@ -88,6 +88,8 @@ export const configSchema = z.strictObject({
         .pipe(z.enum(['DEBUG', 'INFO', 'NOTICE', 'ERROR']))
         .default('INFO'),
       transfers: positive.default(48),
+      /** Megabytes that the rclone of one run may use, about: its buffers and what it lists at once are computed from it. */
+      memory_mb: z.coerce.number().int().min(128).default(512),
     })
     .prefault({}),
   destination: z

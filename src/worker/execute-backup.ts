@@ -36,6 +36,7 @@ export async function executeBackup(scope: RunScope): Promise<void> {
     cipher: encryption?.cipher ?? null,
     workFolder: folder,
     transfers: config.rclone.transfers,
+    memoryMb: config.rclone.memory_mb,
     statsSeconds: config.rclone.stats_interval,
     bandwidth: await bandwidthOf(services, job),
   });

@@ -11,6 +11,7 @@ import { paced } from '../paced.ts';
 import type { BackupEngine, SourceFile, SourceListing } from '../port.ts';
 import { copyArguments, startCopy } from './copy.ts';
 import { storageSide } from './error-classes.ts';
+import { filesInOnePiece, MEMORY_MB, memoryFlags } from './memory.ts';
 import { listRemote, lookRemote, type RemoteCall } from './list.ts';
 import type { RcloneBinary, RcloneCommand } from './process.ts';
 import { rcloneReader } from './reader.ts';
@@ -29,16 +30,13 @@ export interface RcloneEngineOptions {
   readonly workFolder: string;
   /** Files at once, at most. */
   readonly transfers: number;
+  /** Megabytes that one rclone may use, about. Default 512. */
+  readonly memoryMb?: number;
   readonly statsSeconds: number;
   /** Bytes per second, 0 = unlimited. */
   readonly bandwidth: number;
 }
 
-/**
- * Sources up to this size are listed in one piece by rclone when all of it is copied: the fastest way, at about a kilobyte of memory a
- * file. Larger ones folder by folder.
- */
-const LISTED_IN_ONE_PIECE = 300_000;
 /** Files of a source that sets no limit itself, for archives. */
 const READ_AT_ONCE = 16;
 
@@ -49,7 +47,7 @@ const READ_AT_ONCE = 16;
 export function rcloneEngine(options: RcloneEngineOptions): BackupEngine {
   const { binary, source: definition, hostKey, workFolder } = options;
   const { origin } = definition;
-  const listed = { files: null as number | null, byName: false };
+  const listed = { files: null as number | null, largest: 0, byName: false };
   const etags = new EtagJudge();
   const remoteCall = (signal: AbortSignal): RemoteCall => ({ binary, definition, hostKey, folder: workFolder, signal });
   const openListing = (signal: AbortSignal): SourceListing & { followedLinks?: () => number } => {
@@ -62,8 +60,9 @@ export function rcloneEngine(options: RcloneEngineOptions): BackupEngine {
     version: `rclone ${binary.version}`,
     list({ signal }) {
       const listing = openListing(signal);
-      return observed(listing, (files, odd) => {
+      return observed(listing, ({ files, largest, odd }) => {
         listed.files = files;
+        listed.largest = largest;
         listed.byName = odd || (listing.followedLinks?.() ?? 0) > 0;
       });
     },
@@ -91,8 +90,8 @@ export function rcloneEngine(options: RcloneEngineOptions): BackupEngine {
         // rclone's own walk follows no links, and not every server tells it control characters in a name as they are.
         paths: paths === 'all' && listed.byName ? async () => await pathsOf(openListing(signal)) : paths,
         ...(bytesTotal === undefined ? {} : { bytesTotal }),
-        flags: copyFlags(options),
-        allFlags: allFlags(listed.files),
+        flags: copyFlags(options, listed.largest),
+        allFlags: allFlags(listed.files, options.memoryMb),
         folder: workFolder,
         signal,
         statsSeconds: options.statsSeconds,
@@ -110,7 +109,7 @@ function withoutEtags(definition: RemoteDefinition): RemoteDefinition {
 export function copyAllCommand(
   options: Pick<
     RcloneEngineOptions,
-    'source' | 'hostKey' | 'destination' | 'cipher' | 'transfers' | 'statsSeconds' | 'bandwidth'
+    'source' | 'hostKey' | 'destination' | 'cipher' | 'transfers' | 'memoryMb' | 'statsSeconds' | 'bandwidth'
   >,
   targetKey: string,
 ): RcloneCommand {
@@ -120,7 +119,7 @@ export function copyAllCommand(
     source,
     destination,
     targetPath,
-    flags: copyFlags(options),
+    flags: copyFlags(options, 0),
     selection: allFlags(null),
   });
   return transferCommand({ ...options, args, remotes: [source, destination] }, { user: 'e3', password: randomUUID() });
@@ -141,14 +140,27 @@ function destinationOf(
   };
 }
 
-function allFlags(files: number | null): string[] {
-  return files !== null && files > LISTED_IN_ONE_PIECE ? [] : ['--fast-list'];
+/** Listed in one piece by rclone where all of it is copied: the fastest way. Larger sources folder by folder. */
+function allFlags(files: number | null, memoryMb = MEMORY_MB): string[] {
+  return files !== null && files > filesInOnePiece(memoryMb) ? [] : ['--fast-list'];
 }
 
-function copyFlags({ source, transfers }: Pick<RcloneEngineOptions, 'source' | 'transfers'>): string[] {
+function copyFlags(
+  {
+    source,
+    cipher,
+    transfers,
+    memoryMb = MEMORY_MB,
+  }: Pick<RcloneEngineOptions, 'source' | 'cipher' | 'transfers' | 'memoryMb'>,
+  largest: number,
+): string[] {
   const files = Math.min(transfers, source.pace.transfers ?? Infinity);
   return [
-    ...['--no-check-dest', '--metadata', '--buffer-size', '0', '--max-backlog', '100000', '--s3-no-head'],
+    ...['--no-check-dest', '--buffer-size', '0', '--max-backlog', '100000', '--s3-no-head'],
+    // In plain text, whatever is encrypted. Of other sources it would be owners and descriptions, as large as an object may not have.
+    ...(source.backend === 's3' && !cipher ? ['--metadata'] : []),
+    ...memoryFlags(memoryMb, largest),
+    // The source's own word on streams comes last, and counts.
     ...['--transfers', String(files), ...source.pace.flags(files)],
   ];
 }
@@ -162,16 +174,25 @@ async function pathsOf(listing: SourceListing): Promise<string[]> {
 /** Names that rclone may read otherwise when it lists them itself. */
 const ODD_NAME = /[\u2400-\u2421‛\ufffd]/;
 
-function observed(listing: SourceListing, tell: (files: number, odd: boolean) => void): SourceListing {
+interface Observed {
+  readonly files: number;
+  /** Bytes of the largest. */
+  readonly largest: number;
+  readonly odd: boolean;
+}
+
+function observed(listing: SourceListing, tell: (seen: Observed) => void): SourceListing {
   async function* files(): AsyncGenerator<SourceFile> {
     let count = 0;
+    let largest = 0;
     let odd = false;
     for await (const file of listing.files) {
       count += 1;
+      largest = Math.max(largest, file.size);
       odd ||= ODD_NAME.test(file.path);
       yield file;
     }
-    tell(count, odd);
+    tell({ files: count, largest, odd });
   }
   return { files: files(), outcome: listing.outcome };
 }
