@@ -33,7 +33,7 @@ export async function startWebdavFake(options: {
     seen.push(`${method} ${path}`);
     request.resume();
     if (options.answer?.({ method, path }, response)) return;
-    if (method === 'PROPFIND') return propfind(options.folder, path, request.headers.depth ?? '1', response);
+    if (method === 'PROPFIND') return propfind(options.folder, path, String(request.headers['depth'] ?? '1'), response);
     if (method !== 'GET') return void response.writeHead(405).end();
     response.end(options.content?.(path) ?? '');
   });

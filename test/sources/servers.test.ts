@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { ensureBucket, openS3Store } from '../../src/storage/s3.ts';
 import { sourceContract, type SourceUnderTest } from '../contract/source.ts';
 import { keysBelow } from '../engines/rclone/engine.ts';
@@ -10,7 +10,6 @@ import { startRcloneS3, type S3Server } from '../servers/rclone-serve.ts';
 import { startSamba } from '../servers/samba.ts';
 import { startSeaweedFs } from '../servers/seaweedfs.ts';
 import { startSshd } from '../servers/sshd.ts';
-import { createTestCa } from '../servers/test-ca.ts';
 
 /** The part of a fixture that is a folder of this machine, which some server serves. */
 function servedFolder() {
