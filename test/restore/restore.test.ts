@@ -33,16 +33,20 @@ afterEach(async () => {
   await rm(base, { recursive: true, force: true });
 });
 
-type Change = Partial<Parameters<typeof restorePoint>[0]> & { readonly into?: string };
+type Change = Partial<Parameters<typeof restorePoint>[0]> & {
+  readonly into?: string;
+  /** As somebody restores who does not know which manifest was committed. */
+  readonly anyManifest?: boolean;
+};
 
 async function restore(record: RunRecord, change: Change = {}): Promise<RestoreReport> {
-  const { into = target, ...rest } = change;
+  const { into = target, anyManifest = false, ...rest } = change;
   const { overwrite = null } = rest;
   const store = job.bucket.connect();
   return await restorePoint({
     source: job.points,
     place: record.point,
-    manifestSha256: record.point.manifestSha256,
+    ...(anyManifest ? {} : { manifestSha256: record.point.manifestSha256 }),
     target: new LocalTarget({ folder: into, bulk: storeBulk(store, into), overwrite }),
     space: { folder: join(base, 'work'), memoryItems: 10 },
     signal: new AbortController().signal,
@@ -211,6 +215,47 @@ describe('restoring to a local folder', () => {
     const record = await job.run();
     const other = { ...record, point: { ...record.point, manifestSha256: '0'.repeat(64) } };
     await expect(restore(other)).rejects.toThrow(code('ERR_MANIFEST_INVALID'));
+  });
+});
+
+describe('a point whose manifest or chunk is not what the run has written', () => {
+  /** Keys are relative to the job's prefix. */
+  type Damage = (about: { manifest: string; chunk: string; other: RunRecord }) => void;
+  const write = (key: string, body: Buffer): void => job.bucket.write(job.prefix + key, body);
+  const read = (key: string): Buffer => job.bucket.read(job.prefix + key)?.body ?? Buffer.alloc(0);
+  const damages: [string, Damage][] = [
+    ['a missing manifest', ({ manifest }) => job.bucket.remove(job.prefix + manifest)],
+    ['a manifest cut short', ({ manifest }) => write(manifest, read(manifest).subarray(0, 100))],
+    ['the manifest of another point', ({ manifest, other }) => write(manifest, read(other.point.manifestKey))],
+    [
+      'a forged manifest',
+      ({ manifest }) =>
+        write(manifest, Buffer.from(read(manifest).toString().replace('"complete":true', '"complete":false'))),
+    ],
+    ['a missing chunk', ({ chunk }) => job.bucket.remove(job.prefix + chunk)],
+    ['a chunk of rubbish', ({ chunk }) => write(chunk, Buffer.from('rubbish'))],
+    ['a chunk cut short', ({ chunk }) => write(chunk, read(chunk).subarray(0, -20))],
+    [
+      'the chunk of another point',
+      ({ chunk }) => {
+        const another = job.keys('manifests/chunks/').find((key) => key !== chunk);
+        write(chunk, read(another ?? ''));
+      },
+    ],
+  ];
+
+  it.each(damages)('is not restored: %s', async (_what, damage) => {
+    const record = await job.run();
+    const [chunk] = (await job.manifest(record.point)).chunks;
+    job.source.write('a', 'changed for another point');
+    const other = await job.run();
+    damage({ manifest: record.point.manifestKey, chunk: chunk?.key ?? '', other });
+    await expect(restore(record)).rejects.toThrow(code('ERR_MANIFEST_INVALID'));
+    await expect(restore(record, { anyManifest: true, into: join(base, 'other') })).rejects.toThrow(
+      code('ERR_MANIFEST_INVALID'),
+    );
+    const written = await readdir(target).catch(() => []);
+    expect(written.filter((name) => name !== '.e3-restore-unfinished')).toEqual([]);
   });
 });
 
