@@ -118,7 +118,8 @@ class RcloneBulk implements BulkCopier {
   }
 
   #transferFlags(existing: ExistingFiles): string[] {
-    const flags = restoreFlags({ transfers: this.#transfers, to: this.#target.place, existing });
+    const encrypted = this.#crypt !== null;
+    const flags = restoreFlags({ transfers: this.#transfers, to: this.#target.place, existing, encrypted });
     return this.#options.inOnePiece === true ? [...flags, '--multi-thread-streams', '0'] : flags;
   }
 
@@ -242,8 +243,13 @@ export const localPlace: RestorePlace = { kind: 'local', pace: null };
 const bucketPlace: RestorePlace = { kind: 'bucket', pace: null };
 
 /** What every call of a restore has: also for measurements that compare it with rclone alone. */
-export function restoreFlags(options: { transfers: number; to: RestorePlace; existing: ExistingFiles }): string[] {
-  const { transfers, to, existing } = options;
+export function restoreFlags(options: {
+  transfers: number;
+  to: RestorePlace;
+  existing: ExistingFiles;
+  encrypted?: boolean;
+}): string[] {
+  const { transfers, to, existing, encrypted = false } = options;
   return [
     // What was there when it was looked at is not in the list of what to copy, so there is nothing to check.
     ...(existing === 'keep' ? ['--ignore-existing'] : ['--no-check-dest']),
@@ -251,8 +257,10 @@ export function restoreFlags(options: { transfers: number; to: RestorePlace; exi
     ...(existing === 'none' && to.kind === 'local' ? ['--inplace'] : []),
     ...['--transfers', String(transfers), '--buffer-size', '0'],
     ...(to.pace?.flags(transfers) ?? ['--checkers', '64']),
-    // Metadata goes along between buckets. Elsewhere only the time does: owners and modes of an object are its uploader's word.
-    ...(to.kind === 'bucket' ? ['--metadata', '--s3-no-head'] : []),
+    // Metadata goes along between buckets. Elsewhere only the time does: owners and modes of an object are its uploader's word. An encrypted
+    // object has none, and its type is that of encrypted bytes.
+    ...(to.kind === 'bucket' && !encrypted ? ['--metadata'] : []),
+    ...(to.kind === 'bucket' ? ['--s3-no-head'] : []),
   ];
 }
 

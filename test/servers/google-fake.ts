@@ -21,6 +21,8 @@ export interface DriveItem {
   /** Reads are refused with this reason. */
   refusal?: { status: number; reason: string };
   trashed?: boolean;
+  description?: string;
+  owners?: { emailAddress: string }[];
 }
 
 /** My Drive of one account and its shared drives, by the Drive API v3 as rclone asks it. */

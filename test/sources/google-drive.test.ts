@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { openS3Store } from '../../src/storage/s3.ts';
 import type { DriveItem } from '../servers/google-fake.ts';
 import { apiError, type GoogleFake } from '../servers/google-fake.ts';
 import { copyAll, listAll, openConnectedWorld, type ConnectedWorld } from './connected.ts';
@@ -53,6 +54,16 @@ describe('a Google Drive', () => {
     expect(copied('Photos/c.jpg')).toBe('content of c.jpg');
     const again = await engine.look(['Photos/b.jpg', 'gone.txt'], { signal: new AbortController().signal });
     expect([...again.keys()]).toEqual(['Photos/b.jpg']);
+  }, 60_000);
+
+  it('tells the bucket nothing of a file but its time and type: not its owner, and not its description, however long', async () => {
+    const more = { description: 'd'.repeat(5_000), owners: [{ emailAddress: 'ada@gmail.example' }] };
+    google.file('plan.txt', 'plan', 'root-id', more);
+    const engine = await engineOf();
+    await listAll(engine);
+    expect(await copyAll(engine, `t${target}`)).toMatchObject({ fatal: null, exitCode: 0 });
+    const head = await openS3Store(world.s3.access('copies')).head(`t${target}/plan.txt`);
+    expect(head?.metadata).toEqual({ mtime: '1770091506.789' });
   }, 60_000);
 
   it('is read below a chosen folder, a path, or in a shared drive', async () => {
