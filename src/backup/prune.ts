@@ -185,8 +185,11 @@ class Prune {
   }
 
   async #readReferences(scope: SweepScope): Promise<{ scope: SweepScope; references: References }> {
-    // One that somebody altered is not given up in silence, although what it names does not count.
-    const unread = scope.givenUp.filter(({ manifest, tombstone }) => manifest && !tombstone);
+    // One that somebody altered is not given up in silence, although what it names does not count. Without the keys of the job nobody can
+    // tell, and where all of its data goes it does not matter.
+    const { wholeData, encryption = null } = this.#context;
+    const isTold = !wholeData || encryption !== null;
+    const unread = scope.givenUp.filter(({ manifest, tombstone }) => isTold && manifest && !tombstone);
     for (const claim of unread) await openManifest(this.#tools.points, claim);
     return { scope, references: await readReferences(this.#tools.points, scope.referring, this.#tools.space) };
   }

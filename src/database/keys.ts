@@ -1,11 +1,14 @@
 import type { Knex } from 'knex';
 import { BackupError } from '../errors/backup-error.ts';
 import type { WrappedKeys } from '../layout/crypt-keys.ts';
+import { appendAudit } from './audit.ts';
 import { isDuplicate, type Database, type Executor } from './connect.ts';
 import { fromDatabaseTimeOrNull } from './times.ts';
 
 const KEYS = 's3_cloudbackup_keys';
 const JOBS = 's3_cloudbackup_jobs';
+const POINTS = 's3_cloudbackup_restore_points';
+const RUNS = 's3_cloudbackup_runs';
 const PURPOSE = 'crypt';
 
 /** The keys of one encrypted job: they outlive the job, and go only with its data. */
@@ -30,28 +33,61 @@ export async function findKeys(executor: Executor, jobUuid: string): Promise<Sto
 }
 
 /**
- * Takes in keys that lie in the bucket and not in the database, and the fact that the job is encrypted. False: the job has other keys, or
- * somebody else's row has this uuid.
+ * Takes in keys that lie in the bucket and not in the database, and the fact that the job is encrypted. They replace other keys of a job
+ * that has never written with those: its owner may have turned encryption on again in a database that had forgotten it. False: the job
+ * has written with other keys, or somebody else's row has this uuid.
  */
 export async function takeInKeys(
   database: Database,
   job: { readonly id: number; readonly uuid: string; readonly clientId: number },
   wrapped: WrappedKeys,
 ): Promise<boolean> {
-  return await database.transaction(async (trx) => {
-    const known = await findKeys(trx, job.uuid);
-    if (known !== null && known.key !== wrapped.key) return false;
-    try {
-      if (known === null) await insertKeys(database, trx, job.clientId, job.uuid, wrapped);
-    } catch (error) {
-      if (isDuplicate(error)) return false;
+  return await database
+    .transaction(async (trx) => {
+      const known = await findKeys(trx, job.uuid);
+      const isKnown = known?.key === wrapped.key;
+      if (known !== null && !isKnown && (await hasWritten(trx, job.id))) return false;
+      try {
+        if (known !== null && !isKnown) await trx(KEYS).where({ owner_uuid: job.uuid, purpose: PURPOSE }).delete();
+        if (!isKnown) await insertKeys(database, trx, job.clientId, job.uuid, wrapped);
+      } catch (error) {
+        // Nothing of this transaction is left.
+        if (isDuplicate(error)) throw new TakenKeys();
+        throw error;
+      }
+      await trx(JOBS)
+        .where({ id: job.id, encryption_enabled: 0 })
+        .update({ encryption_enabled: 1, updated_at: database.now() });
+      if (known !== null && !isKnown) {
+        await appendAudit(database, trx, {
+          actorKind: 'system',
+          actorId: 'crypt-keys',
+          clientId: job.clientId,
+          action: 'job.keys_replaced',
+          targetKind: 'job',
+          targetId: job.uuid,
+          params: { from: known.key, to: wrapped.key, kit_downloaded: known.kitDownloadedAt !== null },
+        });
+      }
+      return true;
+    })
+    .catch((error: unknown) => {
+      if (error instanceof TakenKeys) return false;
       throw error;
-    }
-    await trx(JOBS)
-      .where({ id: job.id, encryption_enabled: 0 })
-      .update({ encryption_enabled: 1, updated_at: database.now() });
-    return true;
-  });
+    });
+}
+
+class TakenKeys extends Error {}
+
+/** Backups alone write with a job's keys; one that found the bucket's keys to be others ended before it did. */
+async function hasWritten(trx: Knex.Transaction, jobId: number): Promise<boolean> {
+  const point = await trx(POINTS).where('job_id', jobId).whereIn('state', ['kept', 'marked', 'deleting']).first('id');
+  const run = await trx(RUNS)
+    .where({ job_id: jobId, kind: 'backup' })
+    .where('claim', '>', 0)
+    .whereNot((other) => void other.where({ claim: 1, status: 'failed', error_code: 'ERR_CRYPT_KEYS_OTHER' }))
+    .first('id');
+  return point !== undefined || run !== undefined;
 }
 
 async function insertKeys(

@@ -6,7 +6,7 @@ import { prune, type PruneContext } from '../../src/backup/prune.ts';
 import type { PruneReport } from '../../src/backup/prune-ledger.ts';
 import { BackupError } from '../../src/errors/backup-error.ts';
 import { manifestBytes } from '../../src/layout/manifest.ts';
-import { claimFolder, fileKey, manifestKey, okKey, tombstoneKey } from '../../src/layout/keys.ts';
+import { claimFolder, fileKey, manifestKey, okKey, parseKey, tombstoneKey } from '../../src/layout/keys.ts';
 import type { Manifest } from '../../src/layout/types.ts';
 import type { FaultPlan } from '../../src/storage/memory.ts';
 import { ENCRYPTION } from '../model/encryption.ts';
@@ -571,6 +571,25 @@ describe('a prune', () => {
       expect(sealed.keys()).toEqual([]);
     });
 
+    it('of an encrypted job needs no keys for what runs left behind that were given up', async () => {
+      const sealed = new PrunedJob({ encryption: ENCRYPTION });
+      sealed.folder = job.folder;
+      sealed.source.write('a', 'content');
+      await sealed.run();
+      const run = sealed.database.queue();
+      const store = sealed.bucket.connect((operation, key) =>
+        operation === 'put' && isManifestKey(key) ? 'die-after' : undefined,
+      );
+      await expect(sealed.run({ run, store })).rejects.toThrow();
+      run.status = 'failed';
+      sealed.database.release(run.uuid);
+      expect(sealed.keys().filter(isManifestKey)).toHaveLength(2);
+      sealed.database.tables.dataState = 'deleting';
+      await expect(sealed.prune({ encryption: null })).rejects.toMatchObject({ code: 'ERR_MANIFEST_INVALID' });
+      expect(await sealed.prune({ wholeData: true, encryption: null })).toMatchObject({ emptied: true, foreign: 0 });
+      expect(sealed.keys()).toEqual([]);
+    });
+
     it('leaves and counts what is not ours', async () => {
       job.write('notes.txt', 'mine');
       expect(await job.prune({ wholeData: true })).toMatchObject({ emptied: true, foreign: 1 });
@@ -596,6 +615,10 @@ describe('a prune', () => {
     });
   });
 });
+
+function isManifestKey(key: string): boolean {
+  return parseKey(key.slice(key.indexOf('manifests/')))?.kind === 'manifest';
+}
 
 function chunkOf(job: PrunedJob, { point }: RunRecord): string {
   return (JSON.parse(job.read(point.manifestKey)) as Manifest).chunks[0]?.key ?? '';
