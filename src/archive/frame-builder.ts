@@ -23,6 +23,8 @@ export const WHOLE_BYTES = 1024 * 1024;
 export const DEFAULT_FRAME_BYTES = 4 * 1024 * 1024;
 /** Headers of one member; a path of a source has some kilobytes at most. */
 const MOST_HEADER_BYTES = 64 * 1024;
+/** A longer path is for whoever writes members to leave out. */
+export const LONGEST_PATH_BYTES = 60 * 1024;
 /** Of a frame's content, for readers: whatever is larger is not ours. */
 export const MOST_FRAME_CONTENT = 2 * DEFAULT_FRAME_BYTES + 2 * WHOLE_BYTES;
 const POOLED = 8;

@@ -2,12 +2,15 @@ import { BackupError, isBackupError } from '../errors/backup-error.ts';
 import { isTransient } from '../errors/catalogue.ts';
 import type { SourceReader } from '../engines/port.ts';
 import type { ListedFile } from '../layout/compare.ts';
+import { Seam } from './seam.ts';
 import { Slots } from './slots.ts';
 
 const MEBIBYTE = 1024 * 1024;
 /** Files up to this size are read whole before anything of them is written; so are those whose size nobody knows, up to the second limit. */
 const WHOLE_BYTES = 8 * MEBIBYTE;
 const UNKNOWN_BYTES = 16 * MEBIBYTE;
+/** What one of those is taken to hold until it is read: most hold less, and not many are under way at once. */
+const UNKNOWN_GUESS = 4 * MEBIBYTE;
 /** What is read ahead of the writer, at most: in memory, and in files. */
 const BYTES_AHEAD = 24 * MEBIBYTE;
 const FILES_AHEAD = 256;
@@ -36,20 +39,30 @@ export async function* readAhead(
   patience: Patience,
 ): AsyncGenerator<ReadFile> {
   const slots = new Slots(reader.filesAtOnce);
-  const ahead: { readonly file: ListedFile; readonly content: Promise<FileContent> }[] = [];
+  const ahead: { readonly file: ListedFile; readonly content: Promise<FileContent>; held: number }[] = [];
   let bytes = 0;
+  const add = (file: ListedFile): void => {
+    const one = { file, content: contentOf(file, reader, slots), held: guessFor(file) };
+    bytes += one.held;
+    ahead.push(one);
+    void one.content.then((read) => {
+      const real = read.kind === 'whole' ? read.body.length : 0;
+      bytes += real - one.held;
+      one.held = real;
+    });
+  };
   const next = async (): Promise<ReadFile> => {
-    const { file, content } = ahead.shift() as (typeof ahead)[number];
-    const read = await content;
-    bytes -= heldFor(file);
+    const one = ahead.shift() as (typeof ahead)[number];
+    const { file } = one;
+    const read = await one.content;
+    bytes -= one.held;
     if (read.kind === 'failed') patience.failedOne(read.error);
     else if (read.kind === 'whole') patience.readOne();
     return { file, content: read };
   };
   try {
     for await (const file of files) {
-      ahead.push({ file, content: contentOf(file, reader, slots) });
-      bytes += heldFor(file);
+      add(file);
       while (bytes > BYTES_AHEAD || ahead.length > FILES_AHEAD) yield await next();
     }
     while (ahead.length > 0) yield await next();
@@ -75,8 +88,8 @@ export class Patience {
   }
 }
 
-function heldFor({ size }: ListedFile): number {
-  if (size < 0) return MEBIBYTE;
+function guessFor({ size }: ListedFile): number {
+  if (size < 0) return UNKNOWN_GUESS;
   return size <= WHOLE_BYTES ? size : 0;
 }
 
@@ -113,21 +126,22 @@ async function readWhole(file: ListedFile, reader: SourceReader): Promise<Buffer
 /**
  * A large file piece by piece. A connection that breaks is taken up where it broke: whether the file changed meanwhile shows in the look at the
  * source that follows each copy.
+ * @throws BackupError also `ERR_RESUME_DIFFERS`, when the source goes on with other bytes than before
  */
 export async function* readLarge(file: ListedFile, reader: SourceReader): AsyncGenerator<Buffer> {
-  let at = 0;
+  const seam = new Seam();
   for (let attempt = 1; ; attempt += 1) {
-    const before = at;
+    const before = seam.at;
     try {
-      for await (const piece of await reader.open(file, at)) {
-        at += piece.length;
+      const { from } = seam;
+      for await (const piece of seam.fitted(await reader.open(file, from), from)) {
         yield piece;
-        if (at > file.size) return;
+        if (seam.at > file.size) return;
       }
       return;
     } catch (error) {
-      if (at > before) attempt = 1;
-      if (!isBackupError(error) || !isTransient(error.code) || attempt >= ATTEMPTS || at >= file.size) throw error;
+      if (seam.at > before) attempt = 1;
+      if (!isBackupError(error) || !isTransient(error.code) || attempt >= ATTEMPTS || seam.at >= file.size) throw error;
     }
   }
 }

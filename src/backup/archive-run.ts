@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import { ArchiveWriter, type PlacedMember } from '../archive/archive-writer.ts';
-import { WHOLE_BYTES, type Member } from '../archive/frame-builder.ts';
+import { LONGEST_PATH_BYTES, WHOLE_BYTES, type Member } from '../archive/frame-builder.ts';
 import { ObjectSeries } from '../archive/object-series.ts';
 import { UploadBudget } from '../archive/part-upload.ts';
 import { Patience, readAhead, readLarge, type ReadFile } from '../archive/read-ahead.ts';
@@ -107,7 +107,8 @@ class ArchiveWriting {
   }
 
   async #add({ file, content }: ReadFile): Promise<void> {
-    if (content.kind === 'failed') this.#failed.set(file.path, content.error.code);
+    if (Buffer.byteLength(file.path) > LONGEST_PATH_BYTES) this.#failed.set(file.path, 'ERR_KEY_TOO_LONG');
+    else if (content.kind === 'failed') this.#failed.set(file.path, content.error.code);
     else if (content.kind === 'whole') await this.#addWhole(file, content.body);
     else await this.#addLarge(file);
   }

@@ -490,6 +490,11 @@ const entries = {
     data: UNTOUCHED,
     action: 'Back up this source in the mode that keeps single files, or make the file smaller.',
   },
+  ERR_RESUME_DIFFERS: {
+    what: 'The connection broke while a large file was read, and what the source sent to go on did not fit what came before: the file was written to meanwhile, or the server, or a proxy before it, ignores byte ranges.',
+    data: UNTOUCHED,
+    action: 'Run the job again. If it stays, let the server, or the proxy before it, answer requests for byte ranges.',
+  },
   ERR_COMMIT_READBACK: {
     what: 'The manifest that was read back differs from the one that was written.',
     data: UNTOUCHED,
@@ -503,7 +508,7 @@ const entries = {
     action: 'Choose another restore point, and tell the support team.',
   },
   ERR_KEY_TOO_LONG: {
-    what: 'A file name makes a storage key of more than 1,024 bytes.',
+    what: 'The path of a file makes a storage key of more than 1,024 bytes, or is longer than an archive can hold.',
     data: 'All other files are backed up.',
     action: 'Shorten the name or the folder names of the file that the report names.',
   },

@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http';
+import { z } from 'zod';
 import { BackupError } from '../../errors/backup-error.ts';
 import { rcloneNameOfPath } from '../../layout/encoding.ts';
 import { redact } from '../../security/redact.ts';
 import type { RemoteDefinition } from '../../sources/registry.ts';
-import type { SourceReader } from '../port.ts';
+import type { SourceFile, SourceReader } from '../port.ts';
 import { RcloneDaemon } from './daemon.ts';
 import { classify, storageSide } from './error-classes.ts';
 import type { RcloneBinary } from './process.ts';
@@ -42,12 +43,13 @@ class RcloneReader implements SourceReader {
     this.filesAtOnce = options.filesAtOnce;
   }
 
-  async open({ path }: { readonly path: string }, first: number): Promise<AsyncIterable<Buffer>> {
+  async open({ path, size }: Pick<SourceFile, 'path' | 'size'>, first: number): Promise<AsyncIterable<Buffer>> {
     const daemon = (this.#daemon ??= this.#start());
     const answer = await daemon.fetch(addressOf(path), first > 0 ? { range: `bytes=${first}-` } : {});
     const { statusCode = 0 } = answer;
     if (statusCode !== (first > 0 ? 206 : 200)) throw this.#failure(statusCode, await textOf(answer));
-    return this.#pieces(answer);
+    const pieces = this.#pieces(answer);
+    return size < 0 ? this.#confirmed(pieces, path, daemon) : pieces;
   }
 
   async close(): Promise<void> {
@@ -85,6 +87,24 @@ class RcloneReader implements SourceReader {
     }
   }
 
+  /**
+   * An answer whose length nobody knew ends in the same way, whether rclone came to the end of the file or the source broke off. Its list of
+   * transfers tells the two apart; each stands there before the end of its answer is sent.
+   */
+  async *#confirmed(pieces: AsyncIterable<Buffer>, path: string, daemon: RcloneDaemon): AsyncGenerator<Buffer> {
+    let bytes = 0;
+    for await (const piece of pieces) {
+      bytes += piece.length;
+      yield piece;
+    }
+    const { transferred } = Transferred.parse(await daemon.call('core/transferred', {}));
+    const name = rcloneNameOfPath(path).toString('utf8');
+    const last = transferred.findLast((transfer) => transfer.name === name);
+    if (last?.error === '' && last.bytes === bytes) return;
+    if (last !== undefined && last.error !== '') throw this.#failure(0, last.error);
+    throw new BackupError('ERR_NETWORK', undefined, { cause: new Error('no transfer is known that came to its end') });
+  }
+
   #failure(status: number, text: string): BackupError {
     const message = messageOf(text);
     const { code } = classify(message, { SRC: this.#options.definition.side, DST: storageSide });
@@ -94,6 +114,10 @@ class RcloneReader implements SourceReader {
 }
 
 const FILES = 'FILES';
+/** The last hundred that have ended, in the order in which they began. */
+const Transferred = z.looseObject({
+  transferred: z.array(z.looseObject({ name: z.string(), bytes: z.number(), error: z.string() })),
+});
 
 function addressOf(path: string): string {
   const name = [...rcloneNameOfPath(path)].map((byte) =>
