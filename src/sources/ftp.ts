@@ -13,8 +13,7 @@ export const ftpFields = {
   encryption: z.enum(['explicit', 'implicit', 'none']).default('explicit'),
 };
 
-const FtpConfig = z.strictObject(ftpFields);
-export type FtpConfig = z.output<typeof FtpConfig>;
+export type FtpConfig = z.output<z.ZodObject<typeof ftpFields>>;
 
 const side: Side = {
   kind: 'source',

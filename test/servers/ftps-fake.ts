@@ -49,15 +49,20 @@ async function listening(server: Server): Promise<void> {
   await once(server, 'listening');
 }
 
+interface Content {
+  readonly files: Readonly<Record<string, string>>;
+  readonly password: string;
+}
+
 class Session {
-  readonly #options: { files: Readonly<Record<string, string>>; password: string };
+  readonly #options: Content;
   readonly #context: SecureContext;
   readonly #seen: FtpsFake['seen'];
   #control: Socket | null = null;
   #secure = false;
   #data: Promise<Socket> | null = null;
 
-  constructor(options: Session['#options'], context: SecureContext, seen: FtpsFake['seen']) {
+  constructor(options: Content, context: SecureContext, seen: FtpsFake['seen']) {
     this.#options = options;
     this.#context = context;
     this.#seen = seen;

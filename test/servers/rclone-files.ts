@@ -61,7 +61,7 @@ async function serve(kind: string, options: ServeOptions, flags: readonly string
       ...['serve', kind, '--config', '/dev/null', '--addr', `127.0.0.1:${port}`, '--no-unicode-normalization'],
       ...(tls === undefined ? [] : ['--cert', join(home, 'cert.pem'), '--key', join(home, 'key.pem')]),
       // Files may be changed behind its back.
-      ...['--dir-cache-time', '1ms', '--vfs-cache-mode', 'minimal', '--cache-dir', join(home, 'cache')],
+      ...['--dir-cache-time', '1ms'],
       ...flags,
       ...(options.flags ?? []),
       options.folder,
