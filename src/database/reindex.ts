@@ -75,6 +75,38 @@ async function endEchoes(database: Database, trx: Knex.Transaction, job: WorkerJ
     .update({ ...over, status: 'failed', error_code: 'ERR_WORKER_LOST' });
 }
 
+/**
+ * The past of a job that was made anew of what lies in a bucket, as one run that is over: nothing may take the job for one that has never
+ * written, free its folder or move it, also before a reindex tells of the runs that it had.
+ */
+export async function insertLostPast(
+  database: Database,
+  trx: Knex.Transaction,
+  job: { readonly uuid: string; readonly clientId: number; readonly bucketName: string; readonly prefix: string },
+): Promise<void> {
+  const row = (await trx('s3_cloudbackup_jobs').where({ uuid: job.uuid, client_id: job.clientId }).first('id')) as {
+    id: number;
+  };
+  await trx('s3_cloudbackup_runs').insert({
+    uuid: v7(),
+    job_id: row.id,
+    job_uuid: job.uuid,
+    client_id: job.clientId,
+    kind: 'maintenance',
+    run_type: 'adopt',
+    trigger_type: 'manual',
+    start_reason: 'adopt',
+    status: 'success',
+    phase: 'finished',
+    claim: 1,
+    dest_bucket: job.bucketName,
+    dest_prefix: job.prefix,
+    created_at: database.now(),
+    finished_at: database.now(),
+    updated_at: database.now(),
+  });
+}
+
 /** The job's counters, as the plan needs them. */
 export async function jobCounters(database: Database, jobId: number): Promise<{ generation: number; frozen: boolean }> {
   const row = (await database

@@ -5,6 +5,7 @@ import { OwnerGuard } from '../backup/owner-marker.ts';
 import { appendAudit } from '../database/audit.ts';
 import { ClientJobs } from '../database/jobs.ts';
 import { ClientPrefixes } from '../database/prefixes.ts';
+import { insertLostPast } from '../database/reindex.ts';
 import { readWorkerJob } from '../database/worker-jobs.ts';
 import { isBackupError } from '../errors/backup-error.ts';
 import type { Bucket } from '../host/port.ts';
@@ -150,6 +151,7 @@ async function makeJob(services: WorkerServices, found: Marked): Promise<Partial
         backup_mode: traits.mode,
         encryption_enabled: traits.encrypted,
       });
+      await insertLostPast(database, trx, { uuid: job, clientId, bucketName: bucket.name, prefix });
       await appendAudit(database, trx, {
         actorKind: 'operator',
         actorId: userInfo().username,

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Dialect } from '../../src/database/connect.ts';
+import { dropNeverWritten } from '../../src/database/job-data.ts';
 import { JobChanges } from '../../src/protocol/job-input.ts';
 import type { RunView } from '../../src/protocol/run.ts';
 import { openS3Store } from '../../src/storage/s3.ts';
@@ -92,6 +93,21 @@ describe.each<Dialect>(['sqlite', 'mysql'])('a new installation (%s) whose forme
     expect(await world.database.knex('s3_cloudbackup_audit').where({ action: 'job.found' }).pluck('target_id')).toEqual(
       expect.arrayContaining([site, photos]),
     );
+  }, 60_000);
+
+  it('takes none of them for a job that has never run: their folders stay theirs', async () => {
+    const moved = JobChanges.parse({ job_id: photos, dest_prefix: 'elsewhere' });
+    await expect(world.client.jobs.update(photos, moved)).rejects.toMatchObject({ code: 'LAYOUT_FIXED' });
+    const { database } = world;
+    const undone = new Error('undone');
+    const drop = database.transaction(async (trx) => {
+      const gone = { status: 'deleted', data_state: 'grace', data_delete_at: '2026-01-01 00:00:00.000' };
+      await trx('s3_cloudbackup_jobs').where('uuid', photos).update(gone);
+      const row = (await trx('s3_cloudbackup_jobs').where('uuid', photos).first('id')) as { id: number };
+      expect(await dropNeverWritten(database, trx, row.id)).toBe(false);
+      throw undone;
+    });
+    await expect(drop).rejects.toBe(undone);
   }, 60_000);
 
   it('has all points again after a reindex of all jobs, and gives each back byte for byte', async () => {
