@@ -43,8 +43,8 @@ export const dropbox: SourceType<typeof DropboxConfig> = {
     // Its checksum is one of its own, which no storage knows.
     origin: { kind: 'remote', md5: false, dated: true, listFlags: ['--checkers', '16'] },
     side,
-    // Dropbox slows down whoever asks for much at once.
-    pace: { transfers: 8, flags: () => ['--checkers', '8'] },
+    // Dropbox slows down whoever asks for much at once, and knows no ranges of documents that are made into files.
+    pace: { transfers: 8, flags: () => ['--checkers', '8'], resumes: false },
     reach: { by: 'name' },
     readOnly: true,
   }),

@@ -55,6 +55,11 @@ export interface Pace {
   readonly transfers: number | null;
   /** Of every call that copies from or to it, so many files at once. */
   flags(transfers: number): readonly string[];
+  /**
+   * A file whose connection breaks is read from its beginning again: whoever ignores byte ranges sends it from there in any case, and
+   * rclone does not look at what is sent.
+   */
+  readonly resumes?: false;
 }
 
 /** Where a source is reached, for who lists it. Holds secrets: such a value lives in a worker's memory only. */

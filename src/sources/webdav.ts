@@ -48,7 +48,11 @@ const side: Side = {
   ],
 };
 
-const pace: Pace = { transfers: 8, flags: () => ['--checkers', '8', '--multi-thread-streams', '0'] };
+const pace: Pace = {
+  transfers: 8,
+  flags: () => ['--checkers', '8', '--multi-thread-streams', '0'],
+  resumes: false,
+};
 
 export const webdavHosts = (config: WebdavConfig) => [
   { ...parseEndpoint(config.url), by: URL.parse(config.url)?.protocol ?? '' },

@@ -39,6 +39,8 @@ const FILES_A_CALL = 20_000;
 /** Files that failed for a passing reason are tried once more, if they are no more than this. */
 const SECOND_TRY = 1_000;
 const SECOND_TRY_PAUSE_MS = 3_000;
+/** The retries of single requests are told each remote (see `transferCommand`): these would go on in the middle of a file. */
+const WITHOUT_RESUMING = ['--low-level-retries', '1'];
 
 /** Copies files of the source into a folder of the destination: in calls of bounded size, which look like one. */
 export function startCopy(request: CopyRequest): EngineProcess {
@@ -128,11 +130,22 @@ class Copy implements EngineProcess {
 
   async #copyListed(paths: readonly string[]): Promise<TransferOutcome> {
     const list = await writeFileList(this.#request.folder, paths);
+    const selection = ['--files-from-raw', list.file, '--no-traverse'];
     try {
-      return await this.#call(['--files-from-raw', list.file, '--no-traverse'], paths);
+      const outcome = await this.#call(selection, paths);
+      if (!this.#brokeOff(outcome, paths)) return outcome;
+      await delay(SECOND_TRY_PAUSE_MS, undefined, { signal: this.#request.signal }).catch(() => undefined);
+      return await this.#call(selection, paths);
     } finally {
       await unlink(list.file).catch(() => undefined);
     }
+  }
+
+  /** All of a few files failed, and of a source whose files are not resumed that may be one break of each. */
+  #brokeOff({ fatal, failed }: TransferOutcome, paths: readonly string[]): boolean {
+    const { source } = this.#request;
+    if (source.resumes !== false || fatal === null || paths.length > SECOND_TRY) return false;
+    return isTransient(fatal.code) && failed.size >= paths.length;
   }
 
   async #call(selection: readonly string[], paths: readonly string[] | undefined): Promise<TransferOutcome> {
@@ -187,7 +200,8 @@ export function copyArguments(options: {
   selection: readonly string[];
 }): string[] {
   const { source, destination, targetPath, flags, selection } = options;
-  return ['copy', source.at(''), destination.at(targetPath), ...selection, ...flags];
+  const once = source.resumes === false ? WITHOUT_RESUMING : [];
+  return ['copy', source.at(''), destination.at(targetPath), ...selection, ...flags, ...once];
 }
 
 function stoppedEarly(): TransferOutcome {

@@ -19,6 +19,8 @@ export interface RcloneCommand {
   readonly env: Readonly<Record<string, string>>;
 }
 
+export const REQUEST_RETRIES = '5';
+
 /**
  * Flags that every call has. No configuration file (unless a remote brings one), no password prompt, one line of JSON per message.
  *
@@ -28,7 +30,7 @@ export interface RcloneCommand {
  */
 const COMMON = [
   ...['--ask-password=false', '--use-json-log', '--log-level', 'NOTICE'],
-  ...['--no-unicode-normalization', '--retries', '1', '--low-level-retries', '5'],
+  ...['--no-unicode-normalization', '--retries', '1', '--low-level-retries', REQUEST_RETRIES],
   ...['--contimeout', '20s', '--timeout', '2m'],
 ];
 

@@ -12,6 +12,8 @@ export interface Remote {
   readonly env: Readonly<Record<string, string>>;
   /** Private file with further settings, which rclone may write to. */
   readonly configFile?: string;
+  /** As `Pace.resumes`. */
+  readonly resumes?: false;
   /**
    * `NAME:root/path/`, for a folder. The slash at the end matters: without it rclone asks S3 first whether the folder is an object,
    * and when the server does not answer, takes it for one.
@@ -39,8 +41,11 @@ export function sourceRemote(name: string, definition: RemoteDefinition, extras:
     // For traversals: links may lead in circles, and reading a pipe blocks the server. Files that are named are found through links.
     options['skip_links'] = 'true';
   }
-  const made = remote(name, definition.backend, options, pathOfNativeName(definition.root));
-  return definition.configFile === undefined ? made : { ...made, configFile: definition.configFile };
+  return {
+    ...remote(name, definition.backend, options, pathOfNativeName(definition.root)),
+    ...(definition.configFile === undefined ? {} : { configFile: definition.configFile }),
+    ...(definition.pace.resumes === false ? { resumes: false as const } : {}),
+  };
 }
 
 /** The root of another remote under a name of its own, to be given together with it. */

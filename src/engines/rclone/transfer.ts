@@ -6,7 +6,14 @@ import type { Sides } from './error-classes.ts';
 import { EventQueue } from './event-queue.ts';
 import { FailureLog, type Failure } from './failures.ts';
 import { readLog, type LoggedStats, type LogLine } from './log.ts';
-import { rcloneCommand, startRclone, stopChild, type RcloneBinary, type RcloneCommand } from './process.ts';
+import {
+  rcloneCommand,
+  REQUEST_RETRIES,
+  startRclone,
+  stopChild,
+  type RcloneBinary,
+  type RcloneCommand,
+} from './process.ts';
 import type { Remote } from './remotes.ts';
 
 export interface TransferCall {
@@ -49,7 +56,15 @@ export function transferCommand(
       ...(call.bandwidth > 0 ? ['--bwlimit', rateOf(call.bandwidth)] : []),
     ],
     call.remotes,
-    { RCLONE_RC_USER: rc.user, RCLONE_RC_PASS: rc.password },
+    { RCLONE_RC_USER: rc.user, RCLONE_RC_PASS: rc.password, ...requestRetries(call.remotes) },
+  );
+}
+
+/** The retries of requests, for each remote by itself: a call that may not resume files has none of its own. */
+function requestRetries(remotes: readonly Remote[]): Record<string, string> {
+  const types = remotes.flatMap(({ env }) => Object.keys(env)).filter((name) => name.endsWith('_TYPE'));
+  return Object.fromEntries(
+    types.map((name) => [name.replace(/TYPE$/, 'OVERRIDE.LOW_LEVEL_RETRIES'), REQUEST_RETRIES]),
   );
 }
 
