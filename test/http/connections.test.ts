@@ -29,6 +29,12 @@ async function startWorker(): Promise<string> {
 async function answerNext(
   answer: (payload: TestConnectionPayload) => Partial<TestConnectionResult> & { ok: boolean },
 ): Promise<WorkerCommand> {
+  return await resultOfNext((payload) => TestConnectionResult.parse(answer(payload)));
+}
+
+async function resultOfNext(
+  answer: (payload: TestConnectionPayload, type: string) => Record<string, unknown>,
+): Promise<WorkerCommand> {
   for (;;) {
     const command = await claimCommand(portal.database, 10_000);
     if (command === null) {
@@ -36,7 +42,7 @@ async function answerNext(
       continue;
     }
     const text = portal.secrets.open('command.payload', command.uuid, command.payloadEnc ?? '');
-    const result = TestConnectionResult.parse(answer(TestConnectionPayload.parse(JSON.parse(text))));
+    const result = answer(TestConnectionPayload.parse(JSON.parse(text)), command.type);
     await completeCommand(portal.database, command, { ok: true, result });
     return command;
   }
@@ -217,5 +223,43 @@ describe('characters that could leave their field', () => {
       const odd = await ada().post('cloudbackup_create_job', jobFields(portal, { source_config: given }));
       expect(odd.body).toMatchObject({ code: 'INVALID_INPUT', fields: { source_config: expect.any(String) } });
     }
+  });
+});
+
+describe('the folder picker', () => {
+  it('has a worker list one folder of the source', async () => {
+    await startWorker();
+    const folders = [{ name: 'in', path: '2025/in' }];
+    let seen: [string, string] | undefined;
+    const [response] = await Promise.all([
+      ada().post('cloudbackup_browse_source', { ...source(), path: '2025' }),
+      resultOfNext((payload, type) => {
+        seen = [type, payload.source_path];
+        return { code: null, folders, truncated: true };
+      }),
+    ]);
+    expect(seen).toEqual(['browse_source', '2025']);
+    expect(response.body).toMatchObject({ status: 'success', folders, truncated: true });
+    expect(JSON.stringify(response.body)).not.toContain('very secret');
+  });
+
+  it.each([
+    ['ERR_S3_AUTH', 422, 'ERR_S3_AUTH'],
+    ['ERR_OF_A_NEWER_WORKER', 500, 'ERR_INTERNAL'],
+  ])('answers what is wrong with the source as an error: %s', async (code, status, told) => {
+    await startWorker();
+    const [response] = await Promise.all([
+      ada().post('cloudbackup_browse_source', source()),
+      resultOfNext(() => ({ code })),
+    ]);
+    expect(response.status).toBe(status);
+    expect(response.body).toMatchObject({ code: told });
+  });
+
+  it.each(['../up', 'a/../../b', 'line\nbreak'])('does not look at %j', async (path) => {
+    await startWorker();
+    const response = await ada().post('cloudbackup_browse_source', { ...source(), path });
+    expect(response.body).toMatchObject({ code: 'INVALID_INPUT' });
+    expect(await portal.database.knex('s3_cloudbackup_run_commands').select('*')).toEqual([]);
   });
 });
