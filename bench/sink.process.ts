@@ -6,7 +6,10 @@ import type { AddressInfo } from 'node:net';
  * A bucket that takes everything and keeps nothing: so much as an upload needs of S3, for measurements that would fill a disk. Started by
  * `fork`; says `{port}`.
  */
-const server = createServer((request, response) => void answer(request, response));
+const server = createServer((request, response) => {
+  // Whoever is measured is ended in the middle of its uploads.
+  answer(request, response).catch(() => response.destroy());
+});
 server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }));
 process.on('disconnect', () => process.exit(0));
 
