@@ -65,6 +65,8 @@ class RcloneReader implements SourceReader {
       binary,
       flags: [
         ...['--rc-serve', '--buffer-size', '0', ...flags],
+        // Otherwise rclone itself goes on in the middle of a file, and looks at nothing.
+        ...(definition.pace.resumes === false ? ['--low-level-retries', '1'] : []),
         ...(bandwidth > 0 ? ['--bwlimit', `${Math.max(1, Math.round(bandwidth))}B`] : []),
       ],
       // Under another name the root, whatever characters it holds, need not stand in an address.
