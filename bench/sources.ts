@@ -86,12 +86,14 @@ class FarSftp {
           const job = await installation.newJob(change);
           const { seconds: took } = await installation.run(job);
           await installation.discard(job);
+          options.say(`our run: ${took.toFixed(1)} s`);
           return took;
         },
         async () => {
           synced += 1;
           const took = await this.#sync(`synced-${synced}`);
           await this.destination.discard(`synced-${synced}`);
+          options.say(`rclone sync: ${took.toFixed(1)} s`);
           return took;
         },
       );
