@@ -112,17 +112,15 @@ describe('making a job', () => {
     expect(response.body).not.toHaveProperty('request_id');
   });
 
-  it.each([
-    { backup_mode: 'mirror' },
-    { engine: 'kopia' },
-    { dest_type: 'local' },
-    { local_include_glob: '*.doc' },
-  ])('refuses what is not built instead of ignoring it: %j', async (fields) => {
-    const response = await ada().post('cloudbackup_create_job', jobFields(portal, fields));
-    expect(response.status).toBe(422);
-    expect(response.body).toMatchObject({ code: 'ERR_NOT_AVAILABLE' });
-    expect(await portal.database.knex('s3_cloudbackup_jobs').select('id')).toEqual([]);
-  });
+  it.each([{ backup_mode: 'mirror' }, { engine: 'kopia' }, { dest_type: 'local' }, { local_include_glob: '*.doc' }])(
+    'refuses what is not built instead of ignoring it: %j',
+    async (fields) => {
+      const response = await ada().post('cloudbackup_create_job', jobFields(portal, fields));
+      expect(response.status).toBe(422);
+      expect(response.body).toMatchObject({ code: 'ERR_NOT_AVAILABLE' });
+      expect(await portal.database.knex('s3_cloudbackup_jobs').select('id')).toEqual([]);
+    },
+  );
 
   it('refuses schedules that mean nothing', async () => {
     for (const [fields, field] of [

@@ -131,7 +131,15 @@ interface PortalParts {
 }
 
 /** Mounts our router in the demo's portal: what docs/mounting.md tells a host to do. */
-async function startPortal({ folder, secrets, database, servers, allowed, web, undo }: PortalParts): Promise<CloudBackup> {
+async function startPortal({
+  folder,
+  secrets,
+  database,
+  servers,
+  allowed,
+  web,
+  undo,
+}: PortalParts): Promise<CloudBackup> {
   const { knex } = database;
   const mailbox = createMailbox(knex);
   const host = createDemoHost(knex, mailbox);
