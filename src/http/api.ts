@@ -44,10 +44,11 @@ export function apiRouter(portal: Portal, endpoints: readonly Endpoint[]): Route
     identities.set(request, identity);
     const signedIn = requireCaller(identity, endpoint.caller);
     if (endpoint.method === 'POST') await passThrough(limits.change, request, response, ignore);
-    if (endpoint.rate !== undefined) await passThrough(limits[endpoint.rate], request, response, ignore);
     const fields = await readFields(endpoint, request, response);
     if (endpoint.method === 'POST')
       requireOwnPage(request, signedIn, fields, { ...portal.options, secrets: portal.secrets });
+    // Only now: what another site makes a browser send must not use up what its owner may do.
+    if (endpoint.rate !== undefined) await passThrough(limits[endpoint.rate], request, response, ignore);
     if (endpoint.open !== undefined) {
       requireMeant(request);
       await sendStream(response, await endpoint.open(servicesFor(portal, signedIn), fields));

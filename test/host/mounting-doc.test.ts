@@ -28,7 +28,9 @@ describe('docs/mounting.md', () => {
 
   it('lists every method of the host port', async () => {
     const knex = knexFactory({ client: 'better-sqlite3', useNullAsDefault: true, connection: ':memory:' });
-    const port = Object.keys(billingTables({ knex, identify: () => ({ kind: 'nobody' }) }));
+    const port = Object.keys(
+      billingTables({ knex, identify: () => ({ kind: 'nobody' }), confirmPassword: () => Promise.resolve(false) }),
+    );
     await knex.destroy();
     const told = namesInTable('| `HostPort` | gives').map((name) => name.replace(/\(.*\)$/s, ''));
     expect(told.sort()).toEqual(port.sort());

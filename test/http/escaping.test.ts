@@ -15,6 +15,8 @@ beforeAll(async () => {
     name: EVIL,
     source_display_name: EVIL,
     source_path: `${EVIL.replaceAll('/', '')}`,
+    // Every page of a job is there for an encrypted one.
+    encryption_enabled: true,
   });
   ({ run, point } = await makePoint(portal, job));
   const { knex } = portal.database;

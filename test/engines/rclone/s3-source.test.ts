@@ -157,7 +157,8 @@ describe('listing an S3 source', () => {
     };
     await expect(read()).rejects.toMatchObject({ code: 'ERR_PERMISSION' });
     await expect(listing.outcome).rejects.toMatchObject({ code: 'ERR_PERMISSION' });
-    expect(seen).toEqual(['a']);
+    // The first files are held back until it is known what their ETags are worth.
+    expect(seen).toEqual([]);
   });
 
   it.each([
