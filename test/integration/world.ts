@@ -274,6 +274,7 @@ function workerEnvironment(
     CLOUD_BACKUP_WORKER_LEASE_MARGIN_SECONDS: '1',
     CLOUD_BACKUP_RCLONE_RUN_DIR: join(base, 'runs'),
     CLOUD_BACKUP_INSTALLATION_NAME: 'integration',
+    ...MEMORY_SETTINGS,
     CLOUD_BACKUP_EGRESS_ALLOW: '127.0.0.1',
     ...database,
     ...environment,
@@ -281,6 +282,7 @@ function workerEnvironment(
 }
 
 /** As in deploy/e3-cloudbackup-worker.service. */
+const MEMORY_SETTINGS = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '262144' };
 export const NODE_FLAGS = ['--max-semi-space-size=8'];
 
 /** A real worker process. */
