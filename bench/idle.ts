@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { packageRoot } from '../src/engines/tools.ts';
-import { KEY, NODE_FLAGS, startWorld, type World } from '../test/integration/world.ts';
+import { KEY, MEMORY_SETTINGS, NODE_FLAGS, startWorld, type World } from '../test/integration/world.ts';
 import type { Bench, BenchOptions, Figure } from './figures.ts';
 import { benchFolder } from './servers.ts';
 
@@ -69,6 +69,7 @@ export async function build({ say }: BenchOptions): Promise<void> {
 function spawnWorker(filename: string, folder: string): ChildProcess {
   return spawn(process.execPath, [...NODE_FLAGS, join(packageRoot(), 'dist', 'bin', 'worker.js')], {
     env: {
+      ...MEMORY_SETTINGS,
       PATH: process.env['PATH'],
       HOME: folder,
       CLOUD_BACKUP_ENCRYPTION_KEY: KEY,

@@ -282,7 +282,7 @@ function workerEnvironment(
 }
 
 /** As in deploy/e3-cloudbackup-worker.service. */
-const MEMORY_SETTINGS = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '262144' };
+export const MEMORY_SETTINGS = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '262144' };
 export const NODE_FLAGS = ['--max-semi-space-size=8'];
 
 /** A real worker process. */
