@@ -100,7 +100,10 @@ describeOnBoth('the crons', (current) => {
       .update({ drill_every_days: 7, drill_next_at: due });
     await database.knex('s3_cloudbackup_jobs').where({ id: job.id }).update({ maintenance_at: due });
     const retention = await cron('retention', test, '--verbose');
-    expect(JSON.parse(retention.stdout)).toEqual({ queued: 0, applied: 0, dropped: 0, waiting: 1, failed: 0 });
+    expect(JSON.parse(retention.stdout)).toEqual({
+      ...{ queued: 0, applied: 0, dropped: 0, waiting: 1 },
+      ...{ ending: 0, stays: 0, failed: 0 },
+    });
     const proofs = await cron('proofs', test, '--verbose');
     expect(JSON.parse(proofs.stdout)).toEqual({ validations: 0, drills: 0, putOff: 1, overdue: 0, failed: 0 });
 
@@ -187,6 +190,6 @@ describeOnBoth('the crons', (current) => {
       .update({ next_run_at: toDatabaseTime(Date.now() - 2 * 24 * HOUR) });
     while ((await queued()) === 0) await delay(20);
     await clock.stop();
-    expect(mails).toEqual(['Failed']);
+    expect(mails).toEqual(['Restore failed']);
   });
 });
