@@ -56,8 +56,15 @@ const place = async (): Promise<string> => {
 const manifestsIn = (path: string): string[] =>
   readdirSync(join(path, 'manifests')).filter((name) => name.endsWith('.json'));
 /** rclone's server takes empty folders away. */
-const filesBelow = (path: string): unknown[] =>
-  existsSync(path) ? readdirSync(path, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()) : [];
+function filesBelow(path: string): unknown[] {
+  if (!existsSync(path)) return [];
+  try {
+    return readdirSync(path, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  } catch {
+    // A folder went while it was about to be read: there may be more.
+    return ['going'];
+  }
+}
 const marks = async (page: Page): Promise<number> => await page.locator('#timeline [data-point]').count();
 
 it(
