@@ -130,7 +130,8 @@ async function makePoints(
     world.writeFiles('source', { [`${name}/moving.txt`]: `${round}`.repeat(round * 10) });
     if (round === 3) rmSync(join(world.folder, 'source', name, 'gone.txt'));
     const run = await world.backUp(job);
-    expect(run.status).toBe('success');
+    const told = await world.client.runs.events(run.run_id, { sinceId: 0, limit: 1000 });
+    expect({ status: run.status, told }).toMatchObject({ status: 'success' });
     runs.push(run.run_id);
   }
   return { job, folder: join(world.folder, 'backups', name), runs };
