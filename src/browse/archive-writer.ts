@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { pack, type Pack } from 'tar-stream';
-import ZipStream from 'zip-stream';
+import type ZipStream from 'zip-stream';
 
 export interface ArchiveFile {
   /** With slashes, relative. */
@@ -25,8 +25,11 @@ export interface ArchiveWriter {
 
 export type ArchiveFormat = 'zip' | 'tar';
 
-export function archiveWriter(format: ArchiveFormat): ArchiveWriter {
-  return format === 'zip' ? new ZipWriter() : new TarWriter();
+/** The zip library is loaded with the first zip: a portal in which nobody downloads anything does without its memory. */
+export async function archiveWriter(format: ArchiveFormat): Promise<ArchiveWriter> {
+  if (format === 'tar') return new TarWriter();
+  const { default: Zip } = await import('zip-stream');
+  return new ZipWriter(new Zip({ store: true }));
 }
 
 const MODE = 0o100644;
@@ -40,8 +43,12 @@ const TAR_DATES = [0, (2 ** 31 - 1) * 1000] as const;
  * 4 GiB, or lies behind it, is written as zip64.
  */
 class ZipWriter implements ArchiveWriter {
-  readonly #zip = new ZipStream({ store: true });
+  readonly #zip: ZipStream;
   readonly #stopped = new AbortController();
+
+  constructor(zip: ZipStream) {
+    this.#zip = zip;
+  }
 
   get output(): AsyncIterable<Uint8Array> {
     return this.#zip as AsyncIterable<Uint8Array>;

@@ -22,7 +22,7 @@ export interface ArchiveRequest {
  * ends the archive in its middle with an error, so that it cannot pass for whole.
  */
 export async function* archiveOf(request: ArchiveRequest): AsyncGenerator<Uint8Array> {
-  const writer = archiveWriter(request.format);
+  const writer = await archiveWriter(request.format);
   const writing = writeAll(writer, request).then(
     () => writer.end(),
     (error: unknown) => writer.destroy(error instanceof Error ? error : new Error(String(error))),

@@ -70,7 +70,7 @@ export function recoveryService(parts: ServiceParts, clientId: number): Recovery
 }
 
 async function zipOf(files: readonly KitFile[], mtime: number): Promise<Buffer> {
-  const writer = archiveWriter('zip');
+  const writer = await archiveWriter('zip');
   const collected = collect(writer.output);
   for (const { name, text } of files) {
     const content = Buffer.from(text, 'utf8');
