@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { zstdDecompressSync } from 'node:zlib';
 import type { RunView } from '../../src/protocol/run.ts';
 import { runMaintenanceOnce } from '../../src/runs/maintenance.ts';
+import { openS3Store } from '../../src/storage/s3.ts';
 import { startFaultProxy, type FaultProxy } from '../servers/fault-proxy.ts';
 import { startWorld, type WorkerProcess, type World } from './world.ts';
 
@@ -117,6 +118,12 @@ function neededBy(folder: string): { needed: string[]; manifests: number } {
   return { needed: [...needed].sort(), manifests: names.length };
 }
 
+/** The server remembers a folder for a moment: a run that listed what was there before would find the file changed while it copied. */
+async function served(key: string, size: number): Promise<void> {
+  const store = openS3Store(world.s3.access('source'));
+  while ((await store.head(key))?.size !== size) await delay(20);
+}
+
 /** A job with some points: a file that never changes, one that always does, one that is gone after the second run. */
 async function makePoints(
   count: number,
@@ -129,6 +136,7 @@ async function makePoints(
   for (let round = 1; round <= count; round += 1) {
     world.writeFiles('source', { [`${name}/moving.txt`]: `${round}`.repeat(round * 10) });
     if (round === 3) rmSync(join(world.folder, 'source', name, 'gone.txt'));
+    await served(`${name}/moving.txt`, round * 10);
     const run = await world.backUp(job);
     const told = await world.client.runs.events(run.run_id, { sinceId: 0, limit: 1000 });
     expect({ status: run.status, told }).toMatchObject({ status: 'success' });
