@@ -105,7 +105,7 @@ describe('the page of sources', () => {
 
       page.on('dialog', (dialog) => void dialog.accept());
       await page.click('button:text("Disconnect")');
-      await page.waitForFunction(`document.querySelector('tbody .state').textContent.includes('Disconnected')`);
+      await page.waitForSelector('tbody .state:has-text("Disconnected")');
       expect(fake.google.oauth.revoked).toHaveLength(1);
       expect(complaints).toEqual([]);
       await context.close();
