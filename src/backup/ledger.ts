@@ -174,7 +174,9 @@ export type FileProblemCode =
   | 'SPECIAL_FILE'
   | 'BAD_NAME'
   /** A document of a service that it gives out in no file form. */
-  | 'UNEXPORTABLE';
+  | 'UNEXPORTABLE'
+  /** The server lists it without a size, which looks like an empty file, and it is none. */
+  | 'SIZE_UNTOLD';
 
 /** What a run tells about itself. Codes are those of the event catalogue; params hold only counts, paths and codes. */
 export type BackupEvent =

@@ -39,6 +39,7 @@ const SKIP_CODES = {
   bad_name: 'BAD_NAME',
   unexportable: 'UNEXPORTABLE',
   duplicate: 'DUPLICATE_NAME',
+  size_untold: 'SIZE_UNTOLD',
 } as const satisfies Record<ListingOutcome['skipped'][number]['reason'], FileProblemCode>;
 
 /** Where a time cannot be written as the format wants it (years beyond 9999), the file is dated here, the same each time. */

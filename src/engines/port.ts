@@ -16,9 +16,10 @@ export interface SourceFile {
 /**
  * `symlink`: what the link leads to is listed under its own name, or does not exist. `symlink_loop`: it leads back to where it lies.
  * `special_file`: pipe, socket or device. `bad_name`: no path can be made of the name. `unexportable`: a document without a file form.
- * `duplicate`: another one of the same name is taken.
+ * `duplicate`: another one of the same name is taken. `size_untold`: listed as empty, and it is not.
  */
-export type SkipReason = 'symlink' | 'symlink_loop' | 'special_file' | 'bad_name' | 'unexportable' | 'duplicate';
+export type SkipReason =
+  'symlink' | 'symlink_loop' | 'special_file' | 'bad_name' | 'unexportable' | 'duplicate' | 'size_untold';
 
 /** A listing ends with one of these; a listing that failed never looks like an empty one. */
 export interface ListingOutcome {

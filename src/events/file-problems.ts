@@ -12,6 +12,7 @@ const reasons: Readonly<Record<string, string>> = {
   SPECIAL_FILE: 'it is not an ordinary file',
   BAD_NAME: 'its name cannot be stored',
   UNEXPORTABLE: 'the service gives it out in no file form (forms, sites and maps among others)',
+  SIZE_UNTOLD: 'its server does not say how large it is, and calls it empty, which it is not',
   OBJECT_MISSING: 'its object is gone from the bucket',
   OBJECT_SIZE: 'its object in the bucket has another size than was backed up',
   OBJECT_DIFFERS: 'its object in the bucket holds other bytes than were backed up',

@@ -91,6 +91,8 @@ export interface RemoteOrigin {
   readonly md5: boolean;
   /** Files whose size is not known (documents that are made into files when they are read) have a date that can be relied on. */
   readonly dated?: boolean;
+  /** A file may be listed with no size where the server does not tell one. */
+  readonly zeroIsDoubtful?: boolean;
   /** Of every call that lists. */
   readonly listFlags?: readonly string[];
   /** What a line of the log of a listing means beside errors: rclone leaves some things out and says so only there. */

@@ -75,7 +75,7 @@ export function webdavRemote(config: WebdavConfig, path: string): RemoteDefiniti
     },
     obscured: ['pass'],
     root: path,
-    origin: { kind: 'remote', md5: false, listFlags: walkFlags(8), notice: ignoredEntries },
+    origin: { kind: 'remote', md5: false, zeroIsDoubtful: true, listFlags: walkFlags(8), notice: ignoredEntries },
     side,
     pace,
     reach: { by: 'proxy', option: 'override.http_proxy', onlyServer: false },

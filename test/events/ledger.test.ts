@@ -38,6 +38,7 @@ const problems: Record<Exclude<FileProblemCode, ErrorCode>, true> = {
   SPECIAL_FILE: true,
   BAD_NAME: true,
   UNEXPORTABLE: true,
+  SIZE_UNTOLD: true,
 };
 
 it('the catalogue knows every event of the backup protocol', () => {

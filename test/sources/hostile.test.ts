@@ -112,6 +112,18 @@ describe('a WebDAV server', () => {
     expect(arrived.filter((key) => !outcome.failed.has(key))).toEqual(['right']);
   }, 60_000);
 
+  it('that tells no size of a file has it named, instead of an empty file in the backup', async () => {
+    const server = await fake({
+      folder: flat({ 'not empty': 0, empty: 0, right: 5 }),
+      content: (path) => ({ empty: '', right: 'right' })[path] ?? 'twenty bytes of data',
+    });
+    const { files, outcome } = engineOf(await open('webdav', { url: server.url })).list({ signal });
+    const seen: string[] = [];
+    for await (const { path } of files) seen.push(path);
+    expect(seen.sort()).toEqual(['empty', 'right']);
+    expect(await outcome).toMatchObject({ complete: true, skipped: [{ path: 'not empty', reason: 'size_untold' }] });
+  }, 60_000);
+
   it.each([
     ['folders in folders', { again: null, more: null }, 300],
     ['a folder in itself', { again: null, file: 1 }, 100_000],

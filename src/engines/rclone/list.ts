@@ -4,6 +4,7 @@ import { pathOfRcloneName } from '../../layout/encoding.ts';
 import { DEEPEST_FOLDER } from '../../sources/file-server.ts';
 import type { ListingNotice, RemoteDefinition, RemoteOrigin } from '../../sources/registry.ts';
 import type { ListingOutcome, SourceFile, SourceListing } from '../port.ts';
+import { notEmpty } from './empty-files.ts';
 import { FailureLog, type Failure } from './failures.ts';
 import { byteLinesOf, readLog, type LogLine } from './log.ts';
 import { callError, rcloneCommand, startRclone, writeFileList, type RcloneBinary } from './process.ts';
@@ -48,8 +49,21 @@ export function listRemote(call: RemoteCall): SourceListing {
     try {
       const leftOut = remoteOrigin(call.definition).leftOut?.(call.signal) ?? Promise.resolve([]);
       leftOut.catch(() => undefined);
-      const told = yield* lines(call, ['--recursive']);
-      settle({ ...told, skipped: [...told.skipped, ...(await leftOut)] });
+      const zero: SourceFile[] = [];
+      const { zeroIsDoubtful = false } = remoteOrigin(call.definition);
+      const listing = lines(call, ['--recursive']);
+      let next = await listing.next();
+      for (; next.done !== true; next = await listing.next()) {
+        if (zeroIsDoubtful && next.value.size === 0) zero.push(next.value);
+        else yield next.value;
+      }
+      const doubtful = await notEmpty(
+        call,
+        zero.map(({ path }) => path),
+      );
+      for (const file of zero) if (!doubtful.has(file.path)) yield file;
+      const untold = [...doubtful].map((path) => ({ path, reason: 'size_untold' as const }));
+      settle({ ...next.value, skipped: [...next.value.skipped, ...untold, ...(await leftOut)] });
     } catch (error) {
       fail(error);
       throw error;
