@@ -1,4 +1,4 @@
-import { scheduleJob, type Job } from 'node-schedule';
+import type { Job } from 'node-schedule';
 import type { Database } from './database/connect.ts';
 import { pruneAgentEvents, pruneEvents, pruneLogs, pruneNotices, pruneRunFiles } from './database/prune.ts';
 import { fromDatabaseTime } from './database/times.ts';
@@ -150,14 +150,16 @@ class Task {
   readonly #name: string;
   readonly #work: () => Promise<void>;
   readonly #log: Logger | undefined;
-  readonly #job: Job;
+  readonly #job: Promise<Job>;
   #running: Promise<void> | null = null;
 
   constructor(name: string, rule: string, log: Logger | undefined, work: () => Promise<void>) {
     this.#name = name;
     this.#work = work;
     this.#log = log;
-    this.#job = scheduleJob(rule, () => this.run());
+    // Loaded with the first clock: a portal beside a crontab has none, and is some megabytes smaller.
+    this.#job = import('node-schedule').then(({ scheduleJob }) => scheduleJob(rule, () => this.run()));
+    this.#job.catch((error: unknown) => log?.error('the clockwork cannot be loaded', { error: describeError(error) }));
   }
 
   run(): void {
@@ -174,7 +176,7 @@ class Task {
   }
 
   async stop(): Promise<void> {
-    this.#job.cancel();
+    (await this.#job).cancel();
     await this.#running;
   }
 }
