@@ -146,7 +146,7 @@ export function troubleshooting(): string {
   return `${[
     '# Troubleshooting by error code',
     '',
-    'Made from `src/errors/catalogue.ts` by `npm run docs:errors`; do not edit by hand.',
+    'Made from `src/errors/codes/` by `npm run docs:errors`; do not edit by hand.',
     '',
     'Codes are stable. A page or a mail shows the same three sentences: what happened, what it means for the data, what to do. Operators find more in the logs of portal and worker, under the number of the request or run.',
     ...groups.flatMap(([title, codes]) => [

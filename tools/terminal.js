@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { stripVTControlCharacters } from 'node:util';
 
-/** One clear sentence for the operator, with a code of src/errors/catalogue.ts. */
+/** One clear sentence for the operator, with a code of src/errors/codes/setup.ts. */
 export class ToolError extends Error {
   /**
    * @param {'ERR_TOOL_MISSING' | 'ERR_TOOL_WRONG' | 'ERR_DISK_FULL' | 'ERR_DATA_DIR' | 'ERR_USAGE'} code
