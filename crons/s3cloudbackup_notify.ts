@@ -1,29 +1,11 @@
 import { notifyDue } from '../src/clock.ts';
-import { runExecutable, stopSignal } from '../src/command-line.ts';
-import { openClock } from '../src/open-clock.ts';
+import { runCron } from '../src/cron.ts';
 
-await runExecutable({
+await runCron({
   name: 's3cloudbackup_notify',
   summary: 'Finds backups that did not come, and sends the mails that wait.',
-  notes: `
-For the crontab, once a minute, on one machine or on several: no mail goes out twice.
+  notes: `For the crontab, once a minute, on one machine or on several: no mail goes out twice.
 Mails go through SMTP_URL (smtp://user:password@host:587), from SMTP_FROM where the template names no sender.
-The exit code is 1 when a mail was not taken; it is tried again.
-The database is the one of the worker's configuration; every key can come from the environment (CLOUD_BACKUP_<SECTION>_<KEY>).
-Nothing is printed unless --verbose is given or something fails.`,
-  tools: [],
-  options: {
-    config: { type: 'string', short: 'c', value: 'file', description: 'YAML configuration of the worker' },
-    verbose: { type: 'boolean', short: 'v', description: 'Say what was done, as one line of JSON' },
-  },
-  async main({ values }) {
-    const { parts, close } = await openClock(values.config);
-    try {
-      const report = await notifyDue(parts, stopSignal());
-      if (values.verbose) console.log(JSON.stringify(report));
-      return report.failed > 0 ? 1 : 0;
-    } finally {
-      await close();
-    }
-  },
+The exit code is 1 when a mail was not taken; it is tried again.`,
+  work: notifyDue,
 });
