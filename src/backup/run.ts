@@ -1,4 +1,4 @@
-import { BackupError } from '../errors/backup-error.ts';
+import { BackupError, isBackupError } from '../errors/backup-error.ts';
 import { brakesHold } from '../layout/brakes.ts';
 import type { Entry } from '../layout/types.ts';
 import { okKey } from '../layout/keys.ts';
@@ -9,6 +9,7 @@ import { planArchive } from './archive-plan.ts';
 import { writeArchive, type ArchiveResult } from './archive-run.ts';
 import { CryptKeysGuard } from './crypt-keys.ts';
 import { copyFiles, type CopyResult } from './copy.ts';
+import { doubting, placesOf } from './damaged.ts';
 import {
   comparedEvent,
   freezeEvents,
@@ -109,8 +110,10 @@ class BackupRun {
       openManifest(this.#points, point, point.manifestSha256),
       this.#whenReachable(() => this.#context.ledger.damaged(point)),
     ]);
-    if (damaged.size > 0) this.#report([{ code: 'DAMAGED_COPIED_AGAIN', params: { files: damaged.size } }]);
-    return { ...opened, entries: doubting(readEntries(this.#points, opened.manifest), damaged) };
+    const entries = (): AsyncGenerator<Entry> => readEntries(this.#points, opened.manifest);
+    if (damaged.size === 0) return { ...opened, entries: entries() };
+    this.#report([{ code: 'DAMAGED_COPIED_AGAIN', params: { files: damaged.size } }]);
+    return { ...opened, entries: doubting(entries(), await placesOf(entries(), damaged)) };
   }
 
   async #list(): Promise<ListedSource> {
@@ -229,7 +232,7 @@ class BackupRun {
 
   /**
    * Brakes are measured against the newest complete point that is kept; most often that is the base itself, and while there is no
-   * complete one, the base stands in.
+   * complete one that can be read, the base stands in.
    */
   async #freeze(
     source: ListedSource,
@@ -239,13 +242,25 @@ class BackupRun {
   ): Promise<Freeze | null> {
     const isEmpty = source.files.count === 0;
     if (base === null) return isEmpty ? { reason: 'empty_source', referenceFiles: 0, deleted: 0, changed: 0 } : null;
-    const { reference } = held;
-    const isBase = reference === null || reference.point === held.base?.point;
-    const { manifest } = isBase ? base : await openManifest(this.#points, reference, reference.manifestSha256);
-    const counts = isBase ? plan.againstBase : await plan.measure(readEntries(this.#points, manifest));
-    const measured = { referenceFiles: manifest.files, ...counts };
+    const { files, ...counts } = (await this.#againstReference(plan, held)) ?? {
+      files: base.manifest.files,
+      ...plan.againstBase,
+    };
+    const measured = { referenceFiles: files, ...counts };
     if (isEmpty) return { reason: 'empty_source', ...measured };
     return brakesHold(measured, this.#context.job.brakes) ? { reason: 'brake', ...measured } : null;
+  }
+
+  /** Null: it is the base itself, or cannot be read any more, which must not keep the source from being backed up. */
+  async #againstReference(plan: BackupPlan, { base, reference }: HeldPoints) {
+    if (reference === null || reference.point === base?.point) return null;
+    try {
+      const { manifest } = await openManifest(this.#points, reference, reference.manifestSha256);
+      return { files: manifest.files, ...(await plan.measure(readEntries(this.#points, manifest))) };
+    } catch (error) {
+      if (isBackupError(error, 'ERR_MANIFEST_INVALID')) return null;
+      throw error;
+    }
   }
 
   /** One transaction of the database makes the point; `.ok` in the bucket only repeats that, for a reindex. */
@@ -273,13 +288,6 @@ class BackupRun {
 
   #report(events: readonly BackupEvent[]): void {
     for (const event of events) this.#context.ledger.event(event);
-  }
-}
-
-/** An object that was found damaged is no stored version: its file is copied again, and no other file refers to it. */
-async function* doubting(entries: AsyncIterable<Entry>, damaged: ReadonlySet<string>): AsyncGenerator<Entry> {
-  for await (const entry of entries) {
-    yield entry.state === 'stored' && damaged.has(entry.path) ? { ...entry, state: 'carried' } : entry;
   }
 }
 
