@@ -27,6 +27,7 @@ export async function listArrivals(
 }
 
 async function* arrivals(bucket: JobBucket, run: string, claims: readonly string[]): AsyncGenerator<Arrival> {
+  let reliable: boolean | null = null;
   for (const claim of claims) {
     const folder = filesFolder(run, claim);
     for await (const object of bucket.list(folder)) {
@@ -34,9 +35,16 @@ async function* arrivals(bucket: JobBucket, run: string, claims: readonly string
       const path = bucket.names.pathOfKey(name);
       if (path === null) continue;
       const { size, md5 } = bucket.factsOf(object);
-      yield { path, size, hash: md5 === null ? null : `md5:${md5}`, claim };
+      if (md5 !== null) reliable ??= await isMd5(bucket, object.key);
+      yield { path, size, hash: md5 === null || reliable !== true ? null : `md5:${md5}`, claim };
     }
   }
+}
+
+/** A listing does not say that its ETags are none because a key service encrypts what is stored; the answer for one object does. */
+async function isMd5(bucket: JobBucket, key: string): Promise<boolean> {
+  const head = await bucket.head(key);
+  return head === null || head.md5 !== null;
 }
 
 /**

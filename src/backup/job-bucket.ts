@@ -3,6 +3,7 @@ import { FormatError } from '../layout/entries.ts';
 import { invalid } from '../layout/manifest.ts';
 import {
   ObjectTooLarge,
+  type ObjectHead,
   type ObjectStore,
   type PendingUpload,
   type StoredObject,
@@ -87,6 +88,10 @@ export class JobBucket {
   /** Where this claim puts the file of this path. */
   fileKey(run: string, claim: string, path: string): string {
     return fileKey(run, claim, path, this.names);
+  }
+
+  async head(key: string): Promise<ObjectHead | null> {
+    return await this.store.head(this.prefix + key, { signal: this.#signal });
   }
 
   /** What an object of a claim's folder says of the file in it. */
