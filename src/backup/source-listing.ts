@@ -80,12 +80,14 @@ export async function listSource(
 function unread(outcome: ListingOutcome, bad: readonly FileProblem[]): (path: string) => boolean {
   if (!outcome.complete && outcome.unreadable.length === 0) return () => true;
   const inFolder = liesIn(outcome.unreadable);
+  // What looks like a folder that cannot be read may be a link to a file.
+  const unreadable = new Set(outcome.unreadable);
   const leftOut = outcome.skipped
     .filter(({ reason }) => reason !== 'special_file' && reason !== 'symlink')
     .map(({ path }) => path);
   const names = new Set([...leftOut, ...bad.map(({ path }) => path)]);
   const inLeftOut = liesIn([...names]);
-  return (path) => inFolder(path) || names.has(path) || inLeftOut(path);
+  return (path) => inFolder(path) || unreadable.has(path) || names.has(path) || inLeftOut(path);
 }
 
 async function* wellFormed(

@@ -114,6 +114,11 @@ describe('the listing of a source', () => {
     expect(['loop', 'loop/below', '../x', 'pipe', 'gone'].map(isUnread)).toEqual([true, true, true, false, false]);
   });
 
+  it('does not take for deleted what lies behind a link that it cannot look behind, be it a folder or a file', async () => {
+    const { isUnread } = await listOf([file('a')], { complete: false, unreadable: ['data'] });
+    expect(['data', 'data/below', 'database'].map(isUnread)).toEqual([true, true, false]);
+  });
+
   it('may have gaps anywhere when it is incomplete and names no folder', async () => {
     const { isUnread, complete } = await listOf([file('a')], { complete: false });
     expect([complete, isUnread('anything')]).toEqual([false, true]);
