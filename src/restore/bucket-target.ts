@@ -131,7 +131,7 @@ export class BucketTarget implements RestoreTarget {
     });
   }
 
-  /** One listing tells sizes and most hashes; only objects that were uploaded in parts are asked for theirs. */
+  /** One listing tells sizes and most hashes; only objects that were uploaded in parts, or seem to differ, are asked for theirs. */
   async *#lookByListing(
     entries: AsyncIterable<Entry>,
     options: LookOptions,
@@ -141,7 +141,7 @@ export class BucketTarget implements RestoreTarget {
     yield* inOrder(beside(entries, there), LOOKS_AT_ONCE, async ({ entry, object }) => {
       signal.throwIfAborted();
       if (object === null) return { entry, existing: null };
-      const more = options.times || (options.hashes && object.md5 === null && object.size === entry.size);
+      const more = options.times || (options.hashes && object.size === entry.size && isInDoubt(entry, object));
       const head = more ? await this.#told(async () => await this.#find(entry.path, signal)) : null;
       return { entry, existing: existingOf(object, head) };
     });
@@ -179,10 +179,15 @@ export class BucketTarget implements RestoreTarget {
   }
 }
 
+/** Where a key service encrypts objects, a listing's ETags look like MD5 sums and are none: only the object's own answer tells. */
+function isInDoubt({ hash }: Entry, { md5 }: StoredObject): boolean {
+  return hash !== null && (md5 === null || hash !== `md5:${md5}`);
+}
+
 /** @param head where the object was asked for itself */
 function existingOf(object: StoredObject, head: ObjectHead | null): Existing {
   const metadata = head?.metadata ?? {};
-  const md5 = object.md5 ?? recordedMd5(metadata);
+  const md5 = (head ?? object).md5 ?? recordedMd5(metadata);
   return {
     size: object.size,
     hash: md5 === null ? null : `md5:${md5}`,

@@ -13,6 +13,7 @@ import { objectTime, recordedMd5 } from '../../src/restore/object-time.ts';
 import { requireExact, type RestoreReport } from '../../src/restore/report.ts';
 import { restorePoint } from '../../src/restore/restore-point.ts';
 import { TestJob, type RunRecord } from '../backup/job.ts';
+import { byKeyService } from '../backup/key-service.ts';
 import { entryOf, streamOf } from '../layout/samples.ts';
 import { prefixBulk, storeBulk } from './memory-bulk.ts';
 
@@ -187,7 +188,7 @@ describe('restoring to a local folder', () => {
     const entries = await job.entries(record.point);
     const entry = entries.get('b/c') ?? entryOf('b/c');
     const items = streamOf([{ fromKey: job.prefix + entry.key, toPath: entry.path, size: entry.size }]);
-    const failed = await into.copySome({ items, existing: 'none', signal, onProgress: () => undefined });
+    const failed = await into.copySome({ items, largest: 1, existing: 'none', signal, onProgress: () => undefined });
     expect([...failed]).toEqual([['b/c', 'ERR_RESTORE_TARGET']]);
     const look = { signal, space: { folder: base, memoryItems: 10 }, count: 2, times: false, hashes: true };
     const both = ['a', 'b/c'].map((path) => entries.get(path) ?? entryOf(path));
@@ -342,6 +343,15 @@ describe('restoring to a prefix', () => {
     const report = await restore(await job.run(), { target: targetAt('restored/') });
     expect(report).toMatchObject({ created: 45, exact: 45, problemCount: 0 });
     expect(job.bucket.read('restored/b/back＼slash')?.body.toString()).toBe('this is b/back\\slash');
+  });
+
+  it('calls no file other than it should be because of an ETag that is none: a key service encrypts the bucket', async () => {
+    const record = await job.run();
+    const report = await restore(record, {
+      target: targetAt('restored/', { store: byKeyService(job.bucket.connect()) }),
+    });
+    expect(report).toMatchObject({ created: 45, exact: 0, sizeOnly: 45, problemCount: 0 });
+    expect(verdictOf(report)).toMatchObject({ status: 'warning' });
   });
 
   it('leaves what is there, or replaces it, as it is told', async () => {
