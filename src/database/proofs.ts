@@ -129,20 +129,26 @@ export async function newestKeptPoint(executor: Executor, jobId: number): Promis
   return row?.uuid ?? null;
 }
 
-/** Findings of so many validations and restore tests count, the newest first. */
+/** Findings of so many validations and restore tests count, the newest first; those that found nothing are not among them. */
 const FINDINGS = 20;
 
-/** Paths whose object a validation or a restore test found missing or altered since a point of the job was committed. */
+/**
+ * Paths whose object a validation or a restore test found missing or altered since the run that made a point of the job began: that run asked
+ * at its beginning, and a restore test may go on beside it.
+ */
 export async function damagedSince(
   database: Database,
   of: { readonly jobId: number; readonly pointUuid: string },
 ): Promise<Set<string>> {
   const point = (await database
-    .knex(POINTS)
-    .where({ uuid: of.pointUuid, job_id: of.jobId })
-    .first('finished_at', 'created_at')) as { finished_at: string | null; created_at: string } | undefined;
+    .knex(`${POINTS} as p`)
+    .leftJoin(`${RUNS} as r`, 'r.id', 'p.run_id')
+    .where({ 'p.uuid': of.pointUuid, 'p.job_id': of.jobId })
+    .first('r.started_at', 'p.finished_at', 'p.created_at')) as
+    { started_at: string | null; finished_at: string | null; created_at: string } | undefined;
   if (point === undefined) return new Set();
-  const runs = (await proofsSince(database, of.jobId, point.finished_at ?? point.created_at)) as { id: number }[];
+  const since = point.started_at ?? point.finished_at ?? point.created_at;
+  const runs = (await proofsSince(database, of.jobId, since)) as { id: number }[];
   const found = new Set<string>();
   for (const { id } of runs) {
     const rows = (await damagedFiles(database, id)) as { path: string }[];
@@ -151,12 +157,15 @@ export async function damagedSince(
   return found;
 }
 
+/** Those that ended since then. One waits no longer than a day until it begins, and reads for hours at most. */
 export function proofsSince(database: Database, jobId: number, since: string): Knex.QueryBuilder {
   return database
     .knex(RUNS)
     .where('job_id', jobId)
     .whereIn('kind', ['validation', 'drill'])
-    .where('created_at', '>=', since)
+    .where('created_at', '>=', toDatabaseTime(fromDatabaseTime(since) - 2 * DAY_MS))
+    .where('finished_at', '>=', since)
+    .whereIn('status', ['failed', 'cancelled'])
     .orderBy('created_at', 'desc')
     .limit(FINDINGS)
     .select('id');

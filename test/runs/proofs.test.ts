@@ -5,6 +5,7 @@ import type { Database } from '../../src/database/connect.ts';
 import { listRunEvents } from '../../src/database/events.ts';
 import {
   damagedFiles,
+  damagedSince,
   type DrillEnd,
   dueProofs,
   lastCanary,
@@ -62,6 +63,51 @@ const runsOf = async (database: Database, job: TestJob, kind: string): Promise<R
 
 const jobRow = async (database: Database, job: TestJob): Promise<Record<string, unknown>> =>
   (await database.knex('s3_cloudbackup_jobs').where('id', job.id).first()) as Record<string, unknown>;
+
+describeOnBoth('what was found damaged', (current) => {
+  const hours = (count: number): string => toDatabaseTime(T0 + count * HOUR);
+
+  /** A point whose run went on from hour 0 to hour 4. */
+  async function pointOf(database: Database, job: TestJob): Promise<string> {
+    const uuid = await insertPoint(database, job);
+    const times = { started_at: hours(0), finished_at: hours(4) };
+    await database.knex('s3_cloudbackup_runs').where('job_id', job.id).update(times);
+    await database
+      .knex('s3_cloudbackup_restore_points')
+      .where({ uuid })
+      .update({ finished_at: hours(4) });
+    return uuid;
+  }
+
+  async function proof(database: Database, job: TestJob, from: number, to: number, damaged?: string): Promise<void> {
+    const status = damaged === undefined ? 'success' : 'failed';
+    const times = { created_at: hours(from), finished_at: hours(to) };
+    const run = await insertRun(database, job, { kind: 'drill', status, ...times });
+    if (damaged === undefined) return;
+    const file = { kind: 'differs', code: 'OBJECT_DIFFERS', path: damaged } as const;
+    await recordRunFiles(database, database.knex, run.id, [file]);
+  }
+
+  it('counts from the beginning of the run that made the point, which could not know what was found beside it', async () => {
+    const { database } = current();
+    const job = await insertJob(database);
+    const pointUuid = await pointOf(database, job);
+    await proof(database, job, -2, -1, 'known to the run');
+    await proof(database, job, -1, 1, 'found while it went on');
+    await proof(database, job, 5, 6, 'found since');
+    const found = await damagedSince(database, { jobId: job.id, pointUuid });
+    expect([...found].sort()).toEqual(['found since', 'found while it went on']);
+  });
+
+  it('is not forgotten however many restore tests look elsewhere afterwards', async () => {
+    const { database } = current();
+    const job = await insertJob(database);
+    const pointUuid = await pointOf(database, job);
+    await proof(database, job, 5, 6, 'damaged');
+    for (let day = 1; day <= 30; day += 1) await proof(database, job, 24 * day, 24 * day + 1);
+    expect(await damagedSince(database, { jobId: job.id, pointUuid })).toEqual(new Set(['damaged']));
+  });
+});
 
 describeOnBoth('the report of a run’s files', (current) => {
   const file = (path: string, kind: RunFile['kind'] = 'carried'): RunFile => ({ kind, code: 'FILE_VANISHED', path });
