@@ -8,6 +8,7 @@ import {
   type TerminalStatus,
 } from '../runs/state.ts';
 import type { Database } from './connect.ts';
+import { QUEUE_EXPIRY_MS } from './queue.ts';
 
 /** What the owner of a run shows with every write: without it nothing changes. */
 export interface Lease {
@@ -185,6 +186,8 @@ function backToQueue(database: Database, delayMs: number): Record<string, unknow
     lease_expires_at: null,
     worker_uuid: null,
     not_before: delayMs > 0 ? database.now(delayMs) : null,
+    // It has not waited in vain: somebody took it, and may have worked on it for days.
+    expires_at: database.now(QUEUE_EXPIRY_MS),
     speed_bytes_per_sec: 0,
     eta_seconds: null,
     current_item: null,

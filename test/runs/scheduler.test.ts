@@ -2,8 +2,9 @@ import { expect, it } from '@jest/globals';
 import { v7 } from 'uuid';
 import type { Database } from '../../src/database/connect.ts';
 import { listRunEvents } from '../../src/database/events.ts';
+import { requeueRun } from '../../src/database/leases.ts';
 import { queueRun, findJobForRun, startRun } from '../../src/database/queue.ts';
-import { dueJobs, expiredRuns, findScheduledJob } from '../../src/database/schedule.ts';
+import { dueJobs, expiredRuns, expireQueuedRuns, findScheduledJob } from '../../src/database/schedule.ts';
 import { fromDatabaseTime, toDatabaseTime } from '../../src/database/times.ts';
 import type { ServiceState } from '../../src/host/port.ts';
 import { runSchedulerOnce, type SchedulerReport } from '../../src/runs/scheduler.ts';
@@ -280,6 +281,26 @@ describeOnBoth('the scheduler', (current) => {
     expect(await database.knex('s3_cloudbackup_outbox')).toMatchObject([
       { kind: 'run', dedupe_key: `run:${run?.uuid}:failed`, status: 'pending' },
     ]);
+  });
+
+  it('leaves runs that were taken in time, and put back after days of work, to be taken again', async () => {
+    const { database } = current();
+    const job = await newJob();
+    await pass(T0);
+    const [queued] = await runs(database, job);
+    const lease = { runId: Number(queued?.id), runUuid: String(queued?.uuid), token: 'worker' };
+    await database
+      .knex('s3_cloudbackup_runs')
+      .where('id', lease.runId)
+      .update({
+        status: 'running',
+        lease_token: lease.token,
+        // It was queued long ago, by the clock of the database.
+        expires_at: database.now(-HOUR),
+      });
+    await database.transaction(async (trx) => await requeueRun(database, trx, lease, { usesAttempt: false }));
+    expect(await expireQueuedRuns(database, Date.now())).toBe(0);
+    expect((await runs(database, job))[0]).toMatchObject({ status: 'queued', error_code: null });
   });
 
   it('says of a run of an agent that is offline that it is the agent', async () => {
