@@ -24,6 +24,7 @@ import {
   type NewPointRow,
   type PointRow,
 } from '../database/restore-points.ts';
+import { ownedRun } from '../database/retention.ts';
 import type { WorkerJob } from '../database/worker-jobs.ts';
 import { toDatabaseTime } from '../database/times.ts';
 import { BackupError } from '../errors/backup-error.ts';
@@ -163,10 +164,8 @@ export async function adoptPoint(
   if (run === undefined) return 'lost';
   if (run.hadPoint) return 'known';
   return await database.transaction(async (trx) => {
-    const owned: unknown = await trx('s3_cloudbackup_runs')
-      .where({ id: active.run.id, lease_token: active.lease.token })
-      .select('id')
-      .first();
+    // Locked until the point is there: whoever takes the run over waits, or was faster. A sleeper must not add a point to what was swept since.
+    const owned: unknown = await ownedRun(trx, active.lease).forShare().first();
     if (owned === undefined) return 'lost';
     const inserted = await insertPoint(database, trx, {
       // What its run added cannot be told from the manifest; all of it is the safe guess.

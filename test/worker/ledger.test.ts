@@ -214,6 +214,29 @@ describeOnBoth('the ledger of a claim', (current) => {
     expect((await next.ledger.takeHolds()).base?.run).toBe(dead.run.uuid);
   });
 
+  it('adopts nothing while somebody else takes its run over', async () => {
+    const { database, server } = current();
+    const dead = await claimScene(database);
+    await database
+      .knex('s3_cloudbackup_runs')
+      .where({ id: dead.run.id })
+      .update({ status: 'failed', active_key: null, lease_token: null });
+    const sleeper = await claimScene(database, dead.job);
+    const adopting = await database.transaction(async (trx) => {
+      await trx('s3_cloudbackup_runs').where({ id: sleeper.run.id }).update({ lease_token: 'successor' });
+      const adoption = sleeper.ledger.adopt(pointOf(dead));
+      let answered = false;
+      void adoption.finally(() => (answered = true)).catch(() => undefined);
+      // On SQLite it waits for the one connection of this process.
+      const waiting = "SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'";
+      const isWaiting = (): boolean => server === null || Number(server.admin(waiting)) > 0;
+      while (!answered && !isWaiting()) await new Promise((resolve) => setImmediate(resolve));
+      return { adoption };
+    });
+    expect(await adopting.adoption).toBe('lost');
+    expect(await database.knex('s3_cloudbackup_restore_points').select('id')).toEqual([]);
+  });
+
   it('stops the run when its base is no longer held', async () => {
     const { database } = current();
     const first = await claimScene(database);
