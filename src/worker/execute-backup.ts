@@ -6,6 +6,7 @@ import { fingerprintOf } from '../sources/host-key.ts';
 import { openS3Store } from '../storage/s3.ts';
 import { bucketAccess } from '../storage/destinations.ts';
 import { bandwidthOf } from './bandwidth.ts';
+import { databaseClock } from './database-clock.ts';
 import type { RunScope } from './run-scope.ts';
 import { SqlLedger } from './ledger.ts';
 import { jobEncryption } from './job-keys.ts';
@@ -71,7 +72,7 @@ export async function executeBackup(scope: RunScope): Promise<void> {
     keys: macKeysOf(services.secrets),
     encryption,
     workFolder: folder,
-    clock: Date.now,
+    clock: await databaseClock(database),
   });
 }
 
