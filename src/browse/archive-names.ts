@@ -42,6 +42,7 @@ function windowsPart(name: string): string {
  */
 export class DistinctNames {
   readonly #files = new Set<string>();
+  readonly #folders = new Set<string>();
 
   take(path: string): string {
     const slash = path.lastIndexOf('/') + 1;
@@ -50,7 +51,8 @@ export class DistinctNames {
     const dot = name.lastIndexOf('.');
     const cut = dot > 0 ? dot : name.length;
     let given = folder + name;
-    for (let number = 2; this.#files.has(keyOf(given)); number += 1) {
+    // A folder `A` may have come before a file `a`.
+    for (let number = 2; this.#files.has(keyOf(given)) || this.#folders.has(keyOf(given)); number += 1) {
       given = `${folder}${name.slice(0, cut)} (${number})${name.slice(cut)}`;
     }
     this.#files.add(keyOf(given));
@@ -63,6 +65,7 @@ export class DistinctNames {
     for (const part of folder.split('/').slice(0, -1)) {
       let name = part;
       while (this.#files.has(keyOf(given + name))) name += ' (folder)';
+      this.#folders.add(keyOf(given + name));
       given += `${name}/`;
     }
     return given;

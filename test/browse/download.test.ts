@@ -187,9 +187,21 @@ describe('names in an archive', () => {
 
   it('differ in more than their case, and no file is a folder too', () => {
     const names = new DistinctNames();
-    const taken = ['README.TXT', 'Readme.txt', 'a', 'A/b', 'a/B', 'x.tar', 'x/y', 'ä', 'a\u0308', '.x', '.X'].map(
-      (name) => names.take(name),
-    );
+    const taken = [
+      'README.TXT',
+      'Readme.txt',
+      'a',
+      'A/b',
+      'a/B',
+      'x.tar',
+      'x/y',
+      'ä',
+      'a\u0308',
+      '.x',
+      '.X',
+      'Z/z',
+      'z',
+    ].map((name) => names.take(name));
     expect(taken).toEqual([
       'README.TXT',
       'Readme (2).txt',
@@ -202,6 +214,8 @@ describe('names in an archive', () => {
       'a\u0308 (2)',
       '.x',
       '.X (2)',
+      'Z/z',
+      'z (2)',
     ]);
   });
 });
