@@ -9,6 +9,8 @@ import { LocalTarget } from '../src/restore/local-target.ts';
 import { rcloneBulk } from '../src/restore/rclone-bulk.ts';
 import { requireExact } from '../src/restore/report.ts';
 import { restorePoint } from '../src/restore/restore-point.ts';
+import { newCryptPasswords } from '../src/crypt/job-cipher.ts';
+import { cryptRemote } from '../src/engines/rclone/remotes.ts';
 import type { BucketAccess } from '../src/storage/port.ts';
 import { figureOf, interleave, seconds, type Bench, type BenchOptions, type Figure } from './figures.ts';
 import { build } from './idle.ts';
@@ -23,25 +25,40 @@ const PEAK_FILES = 5;
 const PEAK_BYTES = 1024 ** 3;
 /** In each direction, so that an answer takes twice this. */
 const DELAY_MS = 10;
+const ENCRYPTED = { backup_mode: 'archive', encryption_enabled: true };
+const PLAIN = { backup_mode: 'archive' };
 
 /**
  * Runs that write archives, over a distance, beside what somebody would do by hand: mount the source, tar, zstd on two cores, upload. And what
  * such a run holds in memory, and how long it takes to get one file out.
  */
 export const archiveBench: Bench = {
-  figures: ['archive_small_speedup', 'archive_large_speedup', 'archive_peak_mb', 'archive_single_file_seconds'],
+  figures: [
+    'archive_small_speedup',
+    'archive_large_speedup',
+    'archive_crypt_large_speedup',
+    'archive_peak_mb',
+    'archive_crypt_peak_mb',
+    'archive_single_file_seconds',
+  ],
   async run(options) {
     const { wanted, scale } = options;
     const figures: Figure[] = [];
     if (wanted('archive_small_speedup')) {
       const fill = (folder: string): void => writeTree(folder, Math.ceil(SMALL_FILES * scale), mixedSize);
-      figures.push(await speedup(options, 'archive_small_speedup', 5, fill));
+      figures.push(await speedup(options, { name: 'archive_small_speedup', limit: 5, fill, job: PLAIN }));
     }
-    if (wanted('archive_large_speedup')) {
-      const fill = (folder: string): void => writeLarge(folder, LARGE_FILES, Math.ceil(LARGE_BYTES * scale));
-      figures.push(await speedup(options, 'archive_large_speedup', 1, fill));
-    }
-    if (wanted('archive_peak_mb')) figures.push(await peak(options));
+    const fill = (folder: string): void => writeLarge(folder, LARGE_FILES, Math.ceil(LARGE_BYTES * scale));
+    for (const [name, job] of [
+      ['archive_large_speedup', PLAIN],
+      ['archive_crypt_large_speedup', ENCRYPTED],
+    ] as const)
+      if (wanted(name)) figures.push(await speedup(options, { name, limit: 1, fill, job }));
+    for (const [name, job] of [
+      ['archive_peak_mb', PLAIN],
+      ['archive_crypt_peak_mb', ENCRYPTED],
+    ] as const)
+      if (wanted(name)) figures.push(await peak(options, name, job));
     if (wanted('archive_single_file_seconds')) figures.push(await singleFile(options));
     return figures;
   },
@@ -70,48 +87,64 @@ async function withServers<T>(
   }
 }
 
+type JobFields = Readonly<Record<string, unknown>>;
+
 async function speedup(
   options: BenchOptions,
-  name: string,
-  limit: number,
-  fill: (folder: string) => void,
+  figure: { name: string; limit: number; fill: (folder: string) => void; job: JobFields },
 ): Promise<Figure> {
+  const { name, limit, fill, job } = figure;
   return await withServers({ distant: true, fill }, async (source, destination, installation) => {
     for (const server of [source, destination]) await server.setDelay(DELAY_MS);
     let made = 0;
     const { a, b } = await interleave(
       options,
       name,
-      async () => await archiveRun(installation),
+      async () => await archiveRun(installation, job),
       async () => {
         made += 1;
-        const took = await byHand(source.access, destination.access, `by-hand-${made}/archive.tar.zst`);
+        const took = await byHand(source.access, destination.access, `by-hand-${made}`, job === ENCRYPTED);
         await destination.discard(`by-hand-${made}`);
         return took;
       },
     );
+    options.say(`${name}: ours ${shown(a)}, by hand ${shown(b)}`);
     const ratios = a.map((ours, pair) => (b[pair] ?? NaN) / ours);
     return figureOf(name, ratios, { unit: '× as fast as by hand', limit, better: 'higher' });
   });
 }
 
-async function archiveRun(installation: Installation): Promise<number> {
-  const job = await installation.newJob({ backup_mode: 'archive' });
+function shown(seconds: readonly number[]): string {
+  return `${seconds.map((second) => second.toFixed(1)).join(' ')} s`;
+}
+
+async function archiveRun(installation: Installation, fields: JobFields): Promise<number> {
+  const job = await installation.newJob(fields);
   const { seconds: took } = await installation.run(job);
   await installation.discard(job);
   return took;
 }
 
 /** `rclone mount | tar | zstd -T2 | rclone rcat`. Parts of 64 MiB, without which the upload could not become as large as ours. */
-async function byHand(source: BucketAccess, destination: BucketAccess, key: string): Promise<number> {
+async function byHand(
+  source: BucketAccess,
+  destination: BucketAccess,
+  folder: string,
+  encrypted: boolean,
+): Promise<number> {
   const mount = join(benchFolder(), 'mount');
   mkdirSync(mount, { recursive: true });
   const rclone = toolPath('rclone');
+  const crypt = cryptRemote('CRYPT', newCryptPasswords());
+  const target = encrypted
+    ? crypt.in({ at: (path) => `DST:${destination.bucket}/${path}` }, folder).file('archive.tar.zst')
+    : `DST:${destination.bucket}/${folder}/archive.tar.zst`;
   const env = {
     PATH: process.env['PATH'],
     HOME: process.env['HOME'],
     ...remote('SRC', source),
     ...remote('DST', destination),
+    ...crypt.env,
   };
   const mounted = spawn(rclone, ['mount', `SRC:${source.bucket}`, mount, '--read-only', '--config', ''], {
     env,
@@ -122,7 +155,7 @@ async function byHand(source: BucketAccess, destination: BucketAccess, key: stri
       if (waited > 30_000 || mounted.exitCode !== null) throw new Error('the source cannot be mounted here');
       await delay(50);
     }
-    const upload = `'${rclone}' rcat 'DST:${destination.bucket}/${key}' --s3-chunk-size 64M --config ''`;
+    const upload = `'${rclone}' rcat '${target}' --s3-chunk-size 64M --config ''`;
     return await seconds(async () => {
       const line = `set -o pipefail; tar -C '${mount}' -cf - . | zstd -q -T2 | ${upload}`;
       const child = spawn('bash', ['-c', line], { env, stdio: ['ignore', 'ignore', 'inherit'] });
@@ -147,7 +180,7 @@ function remote(name: string, access: BucketAccess): Record<string, string> {
 }
 
 /** The worker and everything it starts, at the moment when they hold most. */
-async function peak(options: BenchOptions): Promise<Figure> {
+async function peak(options: BenchOptions, name: string, job: JobFields): Promise<Figure> {
   const { scale, say } = options;
   await build(options);
   const fill = (folder: string): void => writeLarge(folder, PEAK_FILES, Math.ceil(PEAK_BYTES * scale));
@@ -155,12 +188,12 @@ async function peak(options: BenchOptions): Promise<Figure> {
     let most = 0;
     const timer = setInterval(() => (most = Math.max(most, installation.residentBytes())), 100);
     try {
-      const took = await archiveRun(installation);
+      const took = await archiveRun(installation, job);
       say(`archive of ${PEAK_FILES} files: ${took.toFixed(1)} s`);
     } finally {
       clearInterval(timer);
     }
-    return figureOf('archive_peak_mb', [most / 1e6], { unit: 'MB', limit: 300, better: 'lower' });
+    return figureOf(name, [most / 1e6], { unit: 'MB', limit: 300, better: 'lower' });
   });
 }
 

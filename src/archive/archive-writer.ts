@@ -1,7 +1,8 @@
-import { compressFrame } from './zstd-frames.ts';
 import { FrameBuilder, type Member, type RawFrame } from './frame-builder.ts';
+import { giveBack } from './give-back.ts';
 import type { ObjectSeries, Place } from './object-series.ts';
 import { END_OF_ARCHIVE, type TarMember } from './tar.ts';
+import { compressFrame } from './zstd-frames.ts';
 
 /** Frames that are being compressed, or wait for their turn to be sent. */
 const FRAMES_UNDER_WAY = 3;
@@ -75,9 +76,11 @@ export class ArchiveWriter {
 
   async #send(frame: RawFrame, compressed: Buffer): Promise<void> {
     if (this.#failure !== null) return;
+    const { length } = compressed;
     const place = await this.#options.objects.append(compressed);
+    giveBack(compressed);
     for (const member of frame.begins) this.#starts.set(member, place);
-    const end = place.position + compressed.length;
+    const end = place.position + length;
     for (const member of frame.ends) {
       const start = this.#starts.get(member) ?? place;
       const { key, offset } = start;

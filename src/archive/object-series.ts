@@ -1,9 +1,9 @@
-import type { Transform } from 'node:stream';
-import { once } from 'node:events';
 import { archiveKey } from '../layout/keys.ts';
+import type { FileSealer } from '../crypt/file-format.ts';
 import type { JobCipher } from '../crypt/job-cipher.ts';
 import type { ObjectStore } from '../storage/port.ts';
-import { PartUpload, type PartSizes, type UploadBudget } from './part-upload.ts';
+import { giveBack } from './give-back.ts';
+import { PartUpload, type PartBuffers, type PartSizes } from './part-upload.ts';
 
 export interface SeriesOptions {
   readonly store: ObjectStore;
@@ -15,7 +15,7 @@ export interface SeriesOptions {
   /** A new object begins where the next frame would make the current one longer than this. */
   readonly objectBytes: number;
   readonly parts: PartSizes;
-  readonly budget: UploadBudget;
+  readonly buffers: PartBuffers;
   readonly signal: AbortSignal;
 }
 
@@ -32,7 +32,8 @@ export interface Place {
 interface OpenObject {
   readonly key: string;
   readonly upload: PartUpload;
-  readonly seal: Sealing | null;
+  /** Each object is an encrypted file by itself. */
+  readonly sealer: FileSealer | null;
   bytes: number;
 }
 
@@ -61,7 +62,7 @@ export class ObjectSeries {
     return all.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
-  /** Adds a frame, which lies in one object. Returns once there is room for more. */
+  /** Copies a frame, which lies in one object. Returns once there is room for more. */
   async append(frame: Buffer): Promise<Place> {
     const { objectBytes } = this.#options;
     if (this.#current !== null && this.#current.bytes > 0 && this.#current.bytes + frame.length > objectBytes) {
@@ -71,8 +72,12 @@ export class ObjectSeries {
     const place = { key: object.key, offset: object.bytes, position: this.#position };
     object.bytes += frame.length;
     this.#position += frame.length;
-    if (object.seal === null) await object.upload.write(frame);
-    else await object.seal.write(frame);
+    if (object.sealer === null) await object.upload.write(frame);
+    else {
+      const sealed = object.sealer.update(frame);
+      await object.upload.write(sealed);
+      giveBack(sealed);
+    }
     return place;
   }
 
@@ -84,49 +89,21 @@ export class ObjectSeries {
 
   /** Ends what is under way and drops what was sent; never throws. */
   async abort(): Promise<void> {
-    this.#current?.seal?.destroy();
     const all = [...this.#full, ...(this.#current === null ? [] : [this.#current.upload])];
     await Promise.all(all.map(async (upload) => await upload.abort()));
   }
 
   #open(): OpenObject {
-    const { store, prefix, run, claim, cipher, parts, budget, signal } = this.#options;
+    const { store, prefix, run, claim, cipher, parts, buffers, signal } = this.#options;
     const key = archiveKey(run, claim, this.#full.length + 1);
-    const upload = new PartUpload({ store, key: prefix + key, parts, budget, signal });
-    return { key, upload, seal: cipher === null ? null : new Sealing(cipher.sealStream(), upload), bytes: 0 };
+    const upload = new PartUpload({ store, key: prefix + key, parts, buffers, signal });
+    return { key, upload, sealer: cipher?.sealer() ?? null, bytes: 0 };
   }
 
   async #close(object: OpenObject): Promise<void> {
-    await object.seal?.end();
+    if (object.sealer !== null) await object.upload.write(object.sealer.end());
     await object.upload.sendRest();
     this.#full.push(object.upload);
     this.#current = null;
-  }
-}
-
-/** Leads an object's bytes through its own encryption. */
-class Sealing {
-  readonly #stream: Transform;
-  readonly #done: Promise<void>;
-
-  constructor(stream: Transform, upload: PartUpload) {
-    this.#stream = stream;
-    this.#done = (async () => {
-      for await (const piece of stream as AsyncIterable<Buffer>) await upload.write(piece);
-    })();
-    this.#done.catch(() => undefined);
-  }
-
-  async write(bytes: Buffer): Promise<void> {
-    if (!this.#stream.write(bytes)) await Promise.race([once(this.#stream, 'drain'), this.#done]);
-  }
-
-  async end(): Promise<void> {
-    this.#stream.end();
-    await this.#done;
-  }
-
-  destroy(): void {
-    this.#stream.destroy();
   }
 }

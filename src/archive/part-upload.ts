@@ -9,28 +9,33 @@ const MEBIBYTE = 1024 * 1024;
 const PARTS_AT_ONCE = 4;
 const ABORT_TIMEOUT_MS = 30_000;
 
-/** Small parts while the archive may be a small one; with large ones from 8 GiB on, 512 GiB and more fit into one object. */
-export const PART_SIZES: PartSizes = (number) => (number <= 512 ? 16 : 64) * MEBIBYTE;
+/** Small parts while the archive may be a small one, so that several fit into memory; with the large ones, 512 GiB and more fit into one object. */
+export const PART_SIZES: PartSizes = (number) => (number <= 1_000 ? 16 : number <= 2_500 ? 32 : 64) * MEBIBYTE;
 
-/** What an archive may hold in memory of parts that are being filled or sent. */
-export class UploadBudget {
+/** Memory for the parts of one archive that are being filled or sent: used again and again, as what is left to the collector stays for a while. */
+export class PartBuffers {
   readonly #limit: number;
   #used = 0;
+  #free: Buffer[] = [];
 
   constructor(limitBytes: number) {
     this.#limit = limitBytes;
   }
 
-  take(bytes: number): void {
+  hasRoom(bytes: number): boolean {
+    return this.#used + bytes <= this.#limit;
+  }
+
+  take(bytes: number): Buffer {
     this.#used += bytes;
+    // Those of another size are not needed any more.
+    this.#free = this.#free.filter(({ length }) => length === bytes);
+    return this.#free.pop() ?? Buffer.allocUnsafeSlow(bytes);
   }
 
-  give(bytes: number): void {
-    this.#used -= bytes;
-  }
-
-  get isFull(): boolean {
-    return this.#used >= this.#limit;
+  give(buffer: Buffer): void {
+    this.#used -= buffer.length;
+    this.#free.push(buffer);
   }
 }
 
@@ -39,7 +44,7 @@ export interface PartUploadOptions {
   /** Full key. */
   readonly key: string;
   readonly parts: PartSizes;
-  readonly budget: UploadBudget;
+  readonly buffers: PartBuffers;
   readonly signal: AbortSignal;
 }
 
@@ -52,7 +57,8 @@ export class PartUpload {
   readonly #sending = new Set<Promise<void>>();
   #beginning: Promise<ObjectUpload> | null = null;
   #number = 1;
-  #pieces: Buffer[] = [];
+  /** The part that is being filled. */
+  #part: Buffer | null = null;
   #filled = 0;
   #failure: { readonly error: unknown } | null = null;
 
@@ -61,26 +67,23 @@ export class PartUpload {
     this.#signal = AbortSignal.any([options.signal, this.#stop.signal]);
   }
 
-  /** Takes the bytes over: they must not be changed afterwards. Waits while too much is held in memory. */
+  /** Copies the bytes. Waits while too much is held in memory. */
   async write(bytes: Buffer): Promise<void> {
-    const { budget, parts } = this.#options;
     this.bytes += bytes.length;
     for (let at = 0; at < bytes.length;) {
+      const part = (this.#part ??= await this.#newPart());
       this.#throwFailure();
-      const piece = bytes.subarray(at, at + parts(this.#number) - this.#filled);
-      budget.take(piece.length);
-      this.#pieces.push(piece);
-      this.#filled += piece.length;
-      at += piece.length;
-      if (this.#filled >= parts(this.#number)) await this.#send();
+      const copied = bytes.copy(part, this.#filled, at);
+      this.#filled += copied;
+      at += copied;
+      if (this.#filled >= part.length) await this.#send(part);
     }
-    while (budget.isFull && this.#sending.size > 0) await this.#oneSent();
     this.#throwFailure();
   }
 
   /** Sends what is left, and waits until all parts have arrived. Without any part, nothing is sent yet. */
   async sendRest(): Promise<void> {
-    if (this.#beginning !== null && this.#filled > 0) await this.#send();
+    if (this.#beginning !== null && this.#part !== null) await this.#send(this.#part);
     await Promise.all(this.#sending);
     this.#throwFailure();
   }
@@ -89,7 +92,8 @@ export class PartUpload {
     const { store, key } = this.#options;
     const options = { signal: this.#signal };
     if (this.#beginning !== null) return await (await this.#beginning).complete(options);
-    await store.put(key, Buffer.concat(this.#pieces), { ...options, contentType: CONTENT_TYPE });
+    const body = this.#part?.subarray(0, this.#filled) ?? Buffer.alloc(0);
+    await store.put(key, body, { ...options, contentType: CONTENT_TYPE });
     const head = await store.head(key, options);
     if (head?.size !== this.bytes) throw new BackupError('ERR_COMMIT_READBACK', undefined, { details: { key } });
   }
@@ -98,34 +102,38 @@ export class PartUpload {
   async abort(): Promise<void> {
     this.#stop.abort(new BackupError('ERR_CANCELLED'));
     await Promise.all(this.#sending);
-    this.#options.budget.give(this.#filled);
-    this.#filled = 0;
-    this.#pieces = [];
+    if (this.#part !== null) this.#options.buffers.give(this.#part);
+    this.#part = null;
     const upload = await this.#beginning?.catch(() => null);
     await upload?.abort({ signal: AbortSignal.timeout(ABORT_TIMEOUT_MS) }).catch(() => undefined);
   }
 
-  async #send(): Promise<void> {
-    const { store, key, budget } = this.#options;
+  async #newPart(): Promise<Buffer> {
+    const { buffers, parts } = this.#options;
+    const size = parts(this.#number);
+    while (!buffers.hasRoom(size) && this.#sending.size > 0) await this.#oneSent();
+    this.#filled = 0;
+    return buffers.take(size);
+  }
+
+  async #send(part: Buffer): Promise<void> {
+    const { store, key, buffers } = this.#options;
     while (this.#sending.size >= PARTS_AT_ONCE) await this.#oneSent();
     this.#throwFailure();
     // Not ended by `abort`, which waits for it: its answer tells what has to be dropped.
     const { signal } = this.#options;
     const upload = await (this.#beginning ??= store.beginUpload(key, { contentType: CONTENT_TYPE, signal }));
     const number = this.#number;
-    const pieces = this.#pieces;
-    const bytes = this.#filled;
     this.#number += 1;
-    this.#pieces = [];
-    this.#filled = 0;
+    this.#part = null;
     const sending = upload
-      .part(number, pieces, { signal: this.#signal })
+      .part(number, [part.subarray(0, this.#filled)], { signal: this.#signal })
       .catch((error: unknown) => {
         this.#failure ??= { error };
         this.#stop.abort(new BackupError('ERR_CANCELLED'));
       })
       .finally(() => {
-        budget.give(bytes);
+        buffers.give(part);
         this.#sending.delete(sending);
       });
     this.#sending.add(sending);

@@ -2,7 +2,6 @@ import { BackupError, isBackupError } from '../errors/backup-error.ts';
 import { isTransient } from '../errors/catalogue.ts';
 import type { SourceReader } from '../engines/port.ts';
 import type { ListedFile } from '../layout/compare.ts';
-import { Seam } from './seam.ts';
 import { Slots } from './slots.ts';
 
 const MEBIBYTE = 1024 * 1024;
@@ -121,27 +120,4 @@ async function readWhole(file: ListedFile, reader: SourceReader): Promise<Buffer
   }
   if (file.size < 0 && bytes > UNKNOWN_BYTES) throw new BackupError('ERR_SIZE_UNKNOWN');
   return pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces);
-}
-
-/**
- * A large file piece by piece. A connection that breaks is taken up where it broke: whether the file changed meanwhile shows in the look at the
- * source that follows each copy.
- * @throws BackupError also `ERR_RESUME_DIFFERS`, when the source goes on with other bytes than before
- */
-export async function* readLarge(file: ListedFile, reader: SourceReader): AsyncGenerator<Buffer> {
-  const seam = new Seam();
-  for (let attempt = 1; ; attempt += 1) {
-    const before = seam.at;
-    try {
-      const { from } = seam;
-      for await (const piece of seam.fitted(await reader.open(file, from), from)) {
-        yield piece;
-        if (seam.at > file.size) return;
-      }
-      return;
-    } catch (error) {
-      if (seam.at > before) attempt = 1;
-      if (!isBackupError(error) || !isTransient(error.code) || attempt >= ATTEMPTS || seam.at >= file.size) throw error;
-    }
-  }
 }

@@ -16,15 +16,13 @@ const CHECKSUM_BYTES = 4;
 const compress = promisify(zstdCompress);
 const decompress = promisify(zstdDecompress);
 
-/** One frame of its own, with a checksum of its content. */
+/** One frame of its own, with a checksum of its content. The answer is for the caller to give back. */
 export async function compressFrame(content: Buffer): Promise<Buffer> {
-  const compressed = await compress(content, {
+  return await compress(content, {
     // One output buffer: what zstd may need at most for content that cannot be made smaller.
     chunkSize: content.length + (content.length >> 8) + 4096,
     params: { [constants.ZSTD_c_compressionLevel]: LEVEL, [constants.ZSTD_c_checksumFlag]: 1 },
   });
-  // It would hold on to the whole output buffer.
-  return compressed.length < compressed.buffer.byteLength / 2 ? Buffer.from(compressed) : compressed;
 }
 
 /** The content of one whole frame. @throws FormatError when it is damaged or holds more than `limitBytes` */

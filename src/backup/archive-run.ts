@@ -2,8 +2,9 @@ import { createHash, type Hash } from 'node:crypto';
 import { ArchiveWriter, type PlacedMember } from '../archive/archive-writer.ts';
 import { LONGEST_PATH_BYTES, WHOLE_BYTES, type Member } from '../archive/frame-builder.ts';
 import { ObjectSeries } from '../archive/object-series.ts';
-import { UploadBudget } from '../archive/part-upload.ts';
-import { Patience, readAhead, readLarge, type ReadFile } from '../archive/read-ahead.ts';
+import { PartBuffers } from '../archive/part-upload.ts';
+import { Patience, readAhead, type ReadFile } from '../archive/read-ahead.ts';
+import { readLarge } from '../archive/read-large.ts';
 import { ARCHIVE_SETTINGS } from '../archive/settings.ts';
 import { TransferMeter } from '../archive/transfer-meter.ts';
 import { isBackupError } from '../errors/backup-error.ts';
@@ -77,7 +78,7 @@ class ArchiveWriting {
       cipher: context.encryption?.cipher ?? null,
       objectBytes,
       parts: partBytes,
-      budget: new UploadBudget(uploadBytes),
+      buffers: new PartBuffers(uploadBytes),
       signal,
     });
     this.#arrivals = new SpillList<Arrival>(space);

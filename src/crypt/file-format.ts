@@ -1,5 +1,5 @@
-import { xsalsa20poly1305 } from '@noble/ciphers/salsa.js';
 import { FormatError } from '../layout/entries.ts';
+import { secretbox, TAG_BYTES } from './secretbox.ts';
 
 /**
  * The content of a file as rclone crypt writes it (https://rclone.org/crypt/#file-encryption): a header of eight fixed bytes and a nonce,
@@ -9,7 +9,6 @@ const MAGIC = Buffer.from('RCLONE\0\0', 'latin1');
 export const NONCE_BYTES = 24;
 export const HEADER_BYTES = MAGIC.length + NONCE_BYTES;
 export const BLOCK_BYTES = 64 * 1024;
-const TAG_BYTES = 16;
 export const SEALED_BLOCK_BYTES = BLOCK_BYTES + TAG_BYTES;
 
 /** Size of a file of so many bytes after sealing. */
@@ -50,25 +49,73 @@ export class BlockSealer {
     addTo(this.#nonce, first);
   }
 
-  /** @param block exactly 64 KiB, save the last one, which is shorter and never empty */
-  seal(block: Uint8Array): Uint8Array {
-    const sealed = xsalsa20poly1305(this.#key, this.#nonce).encrypt(block);
+  /**
+   * @param sealed where it goes, `TAG_BYTES` longer than the block
+   * @param block exactly 64 KiB, save the last one, which is shorter and never empty
+   */
+  seal(sealed: Uint8Array, block: Uint8Array): void {
+    if (sealed.length !== block.length + TAG_BYTES) throw new RangeError('no room for a sealed block');
+    secretbox().seal(sealed, block, this.#nonce, this.#key);
     addTo(this.#nonce, 1);
-    return sealed;
   }
 
   /** @throws FormatError when the block was changed, is at another place, or was sealed with another key */
-  open(sealed: Uint8Array): Uint8Array {
-    let block: Uint8Array;
-    try {
-      block = xsalsa20poly1305(this.#key, this.#nonce).decrypt(sealed);
-    } catch (cause) {
-      throw new FormatError('an encrypted object was changed, or is encrypted with other keys', { cause });
-    }
+  open(sealed: Uint8Array): Buffer {
+    const block = Buffer.allocUnsafe(Math.max(0, sealed.length - TAG_BYTES));
+    if (block.length === 0 || !secretbox().open(block, sealed, this.#nonce, this.#key))
+      throw new FormatError('an encrypted object was changed, or is encrypted with other keys');
     addTo(this.#nonce, 1);
     return block;
   }
 }
+
+/** Seals one file as it comes. */
+export class FileSealer {
+  readonly #sealer: BlockSealer;
+  /** The block that is not full yet. */
+  readonly #rest = Buffer.allocUnsafe(BLOCK_BYTES);
+  #held = 0;
+  /** Until it was given out. */
+  #header: Buffer;
+
+  /** @param key 32 bytes @param nonce of the file: never the same twice */
+  constructor(key: Uint8Array, nonce: Uint8Array) {
+    this.#sealer = new BlockSealer(key, nonce);
+    this.#header = headerOf(nonce);
+  }
+
+  /** What can be sealed by now. */
+  update(bytes: Buffer): Buffer {
+    const blocks = Math.floor((this.#held + bytes.length) / BLOCK_BYTES);
+    const sealed = Buffer.allocUnsafe(this.#header.length + blocks * SEALED_BLOCK_BYTES);
+    let at = 0;
+    for (let to = this.#header.copy(sealed); to < sealed.length; to += SEALED_BLOCK_BYTES) {
+      let block = bytes.subarray(at, at + BLOCK_BYTES - this.#held);
+      at += block.length;
+      if (this.#held > 0) {
+        block.copy(this.#rest, this.#held);
+        block = this.#rest;
+        this.#held = 0;
+      }
+      this.#sealer.seal(sealed.subarray(to, to + SEALED_BLOCK_BYTES), block);
+    }
+    this.#held += bytes.copy(this.#rest, this.#held, at);
+    this.#header = NOTHING;
+    return sealed;
+  }
+
+  /** The end of the file. */
+  end(): Buffer {
+    const tail = Buffer.allocUnsafe(this.#header.length + (this.#held === 0 ? 0 : this.#held + TAG_BYTES));
+    const to = this.#header.copy(tail);
+    if (this.#held > 0) this.#sealer.seal(tail.subarray(to), this.#rest.subarray(0, this.#held));
+    this.#header = NOTHING;
+    this.#held = 0;
+    return tail;
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
 
 /** A number of 24 bytes, lowest byte first, in place. */
 function addTo(nonce: Buffer, amount: number): void {

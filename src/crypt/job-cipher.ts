@@ -2,10 +2,9 @@ import { randomBytes, scrypt } from 'node:crypto';
 import type { Transform } from 'node:stream';
 import { FormatError } from '../layout/entries.ts';
 import {
-  BLOCK_BYTES,
   BlockSealer,
+  FileSealer,
   HEADER_BYTES,
-  headerOf,
   NONCE_BYTES,
   nonceOf,
   plainSize,
@@ -13,7 +12,7 @@ import {
   sealedSize,
 } from './file-format.ts';
 import { SealedNames } from './names.ts';
-import { OpenStream, SealStream, type OpenOptions } from './streams.ts';
+import { OpenStream, type OpenOptions } from './streams.ts';
 
 /** What rclone crypt calls `password` and `password2` (the salt), plain. */
 export interface CryptPasswords {
@@ -40,8 +39,8 @@ export interface JobCipher {
   seal(body: Buffer): Buffer;
   /** @throws FormatError when it is not what was sealed */
   open(body: Buffer): Buffer;
-  /** Plain bytes in, one sealed file out. */
-  sealStream(): Transform;
+  /** For a file that comes in pieces, under a nonce of its own. */
+  sealer(): FileSealer;
   /** A sealed file in, plain bytes out; ends with FormatError. `streamSealed` knows which bytes of an object to ask for. */
   openStream(options?: OpenOptions): Transform;
 }
@@ -65,7 +64,7 @@ export async function openJobCipher(passwords: CryptPasswords): Promise<JobCiphe
     plainSize,
     seal: (body) => seal(key, body),
     open: (body) => open(key, body),
-    sealStream: () => new SealStream(key, randomBytes(NONCE_BYTES)),
+    sealer: () => new FileSealer(key, randomBytes(NONCE_BYTES)),
     openStream: (options) => new OpenStream(key, options),
   };
 }
@@ -85,11 +84,8 @@ function derive({ password, password2 }: CryptPasswords): Promise<Buffer> {
 }
 
 function seal(key: Buffer, body: Buffer): Buffer {
-  const nonce = randomBytes(NONCE_BYTES);
-  const sealer = new BlockSealer(key, nonce);
-  const parts: Uint8Array[] = [headerOf(nonce)];
-  for (let at = 0; at < body.length; at += BLOCK_BYTES) parts.push(sealer.seal(body.subarray(at, at + BLOCK_BYTES)));
-  return Buffer.concat(parts);
+  const sealer = new FileSealer(key, randomBytes(NONCE_BYTES));
+  return Buffer.concat([sealer.update(body), sealer.end()]);
 }
 
 function open(key: Buffer, sealed: Buffer): Buffer {

@@ -1,6 +1,6 @@
 import { Transform, type TransformCallback } from 'node:stream';
 import { FormatError } from '../layout/entries.ts';
-import { BLOCK_BYTES, BlockSealer, HEADER_BYTES, headerOf, nonceOf, SEALED_BLOCK_BYTES } from './file-format.ts';
+import { BlockSealer, HEADER_BYTES, nonceOf, SEALED_BLOCK_BYTES } from './file-format.ts';
 
 /** Pieces of any size become pieces of one size; the last one may be shorter. */
 class Slicer {
@@ -34,29 +34,6 @@ class Slicer {
   /** What is left; null when nothing is. */
   rest(): Buffer | null {
     return this.#held === 0 ? null : Buffer.concat(this.#parts);
-  }
-}
-
-/** Plain bytes in, the sealed file out. */
-export class SealStream extends Transform {
-  readonly #sealer: BlockSealer;
-  readonly #slicer = new Slicer(BLOCK_BYTES);
-
-  constructor(key: Uint8Array, nonce: Uint8Array) {
-    super();
-    this.#sealer = new BlockSealer(key, nonce);
-    this.push(headerOf(nonce));
-  }
-
-  override _transform(piece: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
-    for (const block of this.#slicer.take(piece)) this.push(this.#sealer.seal(block));
-    done();
-  }
-
-  override _flush(done: TransformCallback): void {
-    const rest = this.#slicer.rest();
-    if (rest !== null) this.push(this.#sealer.seal(rest));
-    done();
   }
 }
 

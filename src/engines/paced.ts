@@ -1,7 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { SourceReader } from './port.ts';
 
-/** The same reader, which gives out no more than so many bytes per second, all files together; 0 = as many as come. */
+/**
+ * The same reader, which gives out no more than so many bytes per second, all files together; 0 = as many as come. Large files are not read in
+ * parts then: one connection is enough.
+ */
 export function paced(reader: SourceReader, bytesPerSecond: number, signal: AbortSignal): SourceReader {
   if (bytesPerSecond <= 0) return reader;
   let freeAt = 0;

@@ -25,7 +25,7 @@ export type SkipReason =
 export interface ListingOutcome {
   /** Every folder was read. */
   readonly complete: boolean;
-  /** Folders (paths, '' = root) that could not be read: what lay there is unknown, not deleted. */
+  /** Folders (paths, '' = root), and links, that could not be read: what lay there is unknown, not deleted. */
   readonly unreadable: readonly string[];
   /** Names that were left out and why (never silently). */
   readonly skipped: readonly { path: string; reason: SkipReason }[];
@@ -76,10 +76,34 @@ export interface EngineProcess {
   readonly done: Promise<TransferOutcome>;
 }
 
+/** A part of a file, read whole. */
+export interface FilePart {
+  /** For whoever asked for them alone. */
+  readonly pieces: readonly Buffer[];
+  /** By what the source tells versions of the file apart: parts with the same one belong together. */
+  readonly version: string;
+}
+
+/** Reads parts of one file side by side. */
+export interface PartReader {
+  /** How many are worth reading at once. */
+  readonly atOnce: number;
+  /**
+   * Bytes `first` to `last`, both included. Null: what the source sends is not that part of a file of this size.
+   * @throws BackupError why this file cannot be read
+   */
+  read(
+    file: Pick<SourceFile, 'path' | 'size'>,
+    range: { readonly first: number; readonly last: number },
+  ): Promise<FilePart | null>;
+}
+
 /** The source's files by their content, for archives. */
 export interface SourceReader {
   /** How many are worth reading at once. */
   readonly filesAtOnce: number;
+  /** Absent where a source is not believed about which part it sends, or gains nothing by it. */
+  readonly parts?: PartReader;
   /**
    * The content from byte `first` on. Whoever stops reading lets go of it.
    * @throws BackupError why this file cannot be read, also while it is read; one that ends early is an error too

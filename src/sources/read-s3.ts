@@ -1,17 +1,25 @@
 import { BackupError } from '../errors/backup-error.ts';
-import type { SourceReader } from '../engines/port.ts';
+import type { FilePart, SourceReader } from '../engines/port.ts';
 import type { ObjectStore } from '../storage/port.ts';
-import { openS3Store } from '../storage/s3.ts';
+import { openS3Parts, openS3Store, type ReadPart } from '../storage/s3.ts';
 import { keyOfSourcePath, sourceError } from './list-s3.ts';
 import type { S3Origin } from './source-type.ts';
 
 const FILES_AT_ONCE = 32;
+/** Of one object: providers limit what goes over a single connection. */
+const PARTS_AT_ONCE = 4;
 
-/** Reads objects by the client that lists them: one request each, and no further process. */
+/** Reads objects by the client that lists them: one request each, large ones in parts side by side, and no further process. */
 export function readS3(origin: S3Origin, { signal }: { signal: AbortSignal }): SourceReader {
   const store = openS3Store(origin.access);
+  const part = openS3Parts(origin.access);
   return {
     filesAtOnce: FILES_AT_ONCE,
+    parts: {
+      atOnce: PARTS_AT_ONCE,
+      read: async ({ path, size }, range) =>
+        await readPart(part, origin.prefix + keyOfSourcePath(path), { ...range, size, signal }),
+    },
     async open({ path, size }, first) {
       return await openObject(store, origin.prefix + keyOfSourcePath(path), { size, first, signal });
     },
@@ -29,6 +37,19 @@ async function openObject(
     const body = await store.stream(key, { ...range, signal });
     if (body === null) throw new BackupError('ERR_SOURCE_NOT_FOUND');
     return told(body, signal);
+  } catch (error) {
+    throw signal.aborted ? signal.reason : sourceError(error);
+  }
+}
+
+async function readPart(
+  read: ReadPart,
+  key: string,
+  { first, last, size, signal }: { first: number; last: number; size: number; signal: AbortSignal },
+): Promise<FilePart | null> {
+  try {
+    const part = await read(key, { first, last, signal });
+    return part?.size === size ? part : null;
   } catch (error) {
     throw signal.aborted ? signal.reason : sourceError(error);
   }

@@ -5,6 +5,7 @@ import { buffer } from 'node:stream/consumers';
 import fc from 'fast-check';
 import { newCryptPasswords, openJobCipher, type JobCipher } from '../../src/crypt/job-cipher.ts';
 import { streamSealed } from '../../src/crypt/sealed-object.ts';
+import { loadNative, portable, TAG_BYTES } from '../../src/crypt/secretbox.ts';
 import { FormatError } from '../../src/layout/entries.ts';
 import { pathOfNativeName } from '../../src/layout/encoding.ts';
 import { MemoryBucket } from '../../src/storage/memory.ts';
@@ -32,6 +33,14 @@ function pieces(body: Buffer, sizes: readonly number[]): Readable {
     })(),
     { objectMode: false },
   );
+}
+
+/** One file, sealed as it comes. */
+async function sealedFrom(body: Readable): Promise<Buffer> {
+  const sealer = cipher.sealer();
+  const parts: Buffer[] = [];
+  for await (const piece of body as AsyncIterable<Buffer>) parts.push(sealer.update(piece));
+  return Buffer.concat([...parts, sealer.end()]);
 }
 
 describe('names', () => {
@@ -83,7 +92,7 @@ describe('content', () => {
         fc.array(fc.integer({ min: 1, max: 100_000 }), { minLength: 1, maxLength: 3 }),
         async (size, sizes) => {
           const body = randomBytes(size);
-          const sealed = await buffer(pieces(body, sizes).pipe(cipher.sealStream()));
+          const sealed = await sealedFrom(pieces(body, sizes));
           expect(sealed).toHaveLength(cipher.sealedSize(size));
           expect(cipher.open(sealed).equals(body)).toBe(true);
           expect((await buffer(pieces(sealed, sizes).pipe(cipher.openStream()))).equals(body)).toBe(true);
@@ -145,6 +154,49 @@ describe('content', () => {
   it('is never sealed with an empty password', async () => {
     await expect(openJobCipher({ password: '', password2: 'salt' })).rejects.toThrow(FormatError);
     await expect(openJobCipher({ password: 'secret', password2: '' })).rejects.toThrow(FormatError);
+  });
+});
+
+describe('the native and the portable code', () => {
+  it('seal the same bytes, and open what the other one has sealed', () => {
+    const native = loadNative();
+    if (native === null) throw new Error('sodium-native has no build for this machine');
+    fc.assert(
+      fc.property(fc.constantFrom(1, 15, 16, 17, 63, 64, 65, BLOCK - 1, BLOCK), (size) => {
+        const [message, nonce, key] = [randomBytes(size), randomBytes(24), randomBytes(32)];
+        const sealed = [native, portable].map((box) => {
+          const into = Buffer.alloc(size + TAG_BYTES);
+          box.seal(into, message, nonce, key);
+          return into;
+        });
+        expect(sealed[0]?.equals(sealed[1] as Buffer)).toBe(true);
+        for (const [index, box] of [portable, native].entries()) {
+          const opened = Buffer.alloc(size);
+          expect(box.open(opened, sealed[index] as Buffer, nonce, key)).toBe(true);
+          expect(opened.equals(message)).toBe(true);
+          for (const at of [0, TAG_BYTES, size + TAG_BYTES - 1])
+            expect(box.open(Buffer.alloc(size), flip(sealed[index] as Buffer, at), nonce, key)).toBe(false);
+          expect(box.open(Buffer.alloc(size), sealed[index] as Buffer, nonce, randomBytes(32))).toBe(false);
+        }
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  /** Of NaCl's own tests (tests/secretbox.c). */
+  it.each([['native'], ['portable']])('seal as NaCl does: %s', (which) => {
+    const box = which === 'native' ? loadNative() : portable;
+    const key = Buffer.from('1b27556473e985d462cd51197a9a46c76009549eac6474f206c4ee0844f68389', 'hex');
+    const nonce = Buffer.from('69696ee955b62b73cd62bda875fc73d68219e0036b7a0b37', 'hex');
+    const message = Buffer.from(
+      'be075fc53c81f2d5cf141316ebeb0c7b5228c52a4c62cbd44b66849b64244ffce5ecbaaf33bd751a1ac728d45e6c61296cdc3c01233561f41db66cce314adb310e3be8250c46f06dceea3a7fa1348057e2f6556ad6b1318a024a838f21af1fde048977eb48f59ffd4924ca1c60902e52f0a089bc76897040e082f937763848645e0705',
+      'hex',
+    );
+    const sealed = Buffer.alloc(message.length + TAG_BYTES);
+    box?.seal(sealed, message, nonce, key);
+    expect(sealed.toString('hex')).toBe(
+      'f3ffc7703f9400e52a7dfb4b3d3305d98e993b9f48681273c29650ba32fc76ce48332ea7164d96a4476fb8c531a1186ac0dfc17c98dce87b4da7f011ec48c97271d2c20f9b928fe2270d6fb863d51738b48eeee314a7cc8ab932164548e526ae90224368517acfeabd6bb3732bc0e9da99832b61ca01b6de56244a9e88d5f9b37973f622a43d14a6599b1f654cb45a74e355a5',
+    );
   });
 });
 

@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { createCipheriv } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
-import { Patience, readAhead, readLarge, type FileContent } from '../../../src/archive/read-ahead.ts';
+import { Patience, readAhead, type FileContent } from '../../../src/archive/read-ahead.ts';
+import { readLarge } from '../../../src/archive/read-large.ts';
 import type { BackupEngine, SourceFile } from '../../../src/engines/port.ts';
 import { parseSource, remoteOf } from '../../../src/sources/registry.ts';
 import { ensureBucket, openS3Store } from '../../../src/storage/s3.ts';
