@@ -52,6 +52,8 @@ export class Drill {
   readonly #reader: EntryReader;
   #filesTotal = 0;
   #bytesTotal = 0;
+  /** The point holds files. */
+  #holdsFiles = false;
 
   constructor(request: DrillRequest) {
     this.#request = request;
@@ -59,10 +61,12 @@ export class Drill {
     this.#reader = new EntryReader({ store, prefix, cipher, signal: request.signal });
   }
 
-  /** `size_only`: the content of at least one file could not be compared. */
+  /** `size_only`: the content of at least one file could not be compared, or none of those that were drawn is in the point. */
   get outcome(): ProofOutcome {
-    if (this.tally.problems > 0) return 'failed';
-    return this.tally.count('size_only') > 0 ? 'size_only' : 'success';
+    const { tally } = this;
+    if (tally.problems > 0) return 'failed';
+    const readNothing = this.#holdsFiles && tally.files === 0;
+    return readNothing || tally.count('size_only') > 0 ? 'size_only' : 'success';
   }
 
   /** @throws BackupError the signal's reason, `ERR_KEY_UNKNOWN`, and what the storage says */
@@ -96,6 +100,7 @@ export class Drill {
 
   async #readSample(manifest: Manifest): Promise<void> {
     const { points, maxFiles, random } = this.#request;
+    this.#holdsFiles = manifest.files > 0;
     const lost = await missingChunks(points, manifest);
     const { entries, broken } = await sampleEntries(points, manifest, maxFiles * DRAWN_PER_FILE, random);
     const known = new Set(lost.map(({ key }) => key));

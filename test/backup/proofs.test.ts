@@ -346,6 +346,19 @@ describe('a restore test', () => {
     expect((await proven.drill({ canary: 'empty', maxFiles: 1 })).canary).toBe('z');
   });
 
+  it('proves nothing by reading nothing: all that was drawn could not be backed up', async () => {
+    const job = new TestJob();
+    for (let i = 0; i < 20; i += 1) {
+      job.source.write(`broken/${i}`, 'x');
+      job.source.broken.add(`broken/${i}`);
+    }
+    job.source.write('whole', 'x'.repeat(1_100_000));
+    const proven = new Proven(job, job.bucket.connect());
+    proven.point = await job.run();
+    const drill = await proven.drill({ maxFiles: 1, random: () => 0 });
+    expect([drill.tally.files, drill.outcome]).toEqual([0, 'size_only']);
+  });
+
   it('reads no more than it may, and one file at least', async () => {
     const proven = await Proven.of(null, { more: 30 });
     const few = await proven.drill({ maxFiles: 5 });
