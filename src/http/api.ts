@@ -4,7 +4,7 @@ import type { Identity } from '../host/port.ts';
 import { describeError } from '../log.ts';
 import { asPublicError, sendFailure, sendSuccess, sendUnlessKnown } from './answer.ts';
 import { commonErrors, type Caller, type CallerServices, type Endpoint } from './endpoint.ts';
-import { requireOwnPage, type SignedIn } from './guard.ts';
+import { requireOwnOrigin, requireOwnPage, type SignedIn } from './guard.ts';
 import { bodyFields, queryFields } from './input.ts';
 import { perCaller } from './limits.ts';
 import { passThrough, type Portal } from './portal.ts';
@@ -43,11 +43,14 @@ export function apiRouter(portal: Portal, endpoints: readonly Endpoint[]): Route
     const identity = await portal.host.identify(request);
     identities.set(request, identity);
     const signedIn = requireCaller(identity, endpoint.caller);
-    if (endpoint.method === 'POST') await passThrough(limits.change, request, response, ignore);
+    // What another site makes a browser send must not use up what its owner may do: neither here nor below.
+    if (endpoint.method === 'POST') {
+      requireOwnOrigin(request, portal.options);
+      await passThrough(limits.change, request, response, ignore);
+    }
     const fields = await readFields(endpoint, request, response);
     if (endpoint.method === 'POST')
       requireOwnPage(request, signedIn, fields, { ...portal.options, secrets: portal.secrets });
-    // Only now: what another site makes a browser send must not use up what its owner may do.
     if (endpoint.rate !== undefined) await passThrough(limits[endpoint.rate], request, response, ignore);
     if (endpoint.open !== undefined) {
       requireMeant(request);

@@ -29,16 +29,22 @@ export function requireOwnPage(
   fields: Readonly<Record<string, unknown>>,
   options: GuardOptions,
 ): void {
+  requireOwnOrigin(request, options);
+  const token = request.get('x-csrf-token') ?? fields['token'];
+  if (!verifyCsrfToken(options.secrets.csrfKeys(), boundTo(identity), token)) throw new BackupError('CSRF_INVALID');
+}
+
+/** The part of `requireOwnPage` that needs no body. @throws BackupError `CSRF_INVALID` */
+export function requireOwnOrigin(
+  request: Request,
+  { trustedOrigins, trustProxy }: Pick<GuardOptions, 'trustedOrigins' | 'trustProxy'>,
+): void {
   const origin = {
     secFetchSite: request.get('sec-fetch-site'),
     origin: request.get('origin'),
-    host: requestHost(request, options.trustProxy),
+    host: requestHost(request, trustProxy),
   };
-  const token = request.get('x-csrf-token') ?? fields['token'];
-  const allowed =
-    isOwnOrigin(origin, options.trustedOrigins) &&
-    verifyCsrfToken(options.secrets.csrfKeys(), boundTo(identity), token);
-  if (!allowed) throw new BackupError('CSRF_INVALID');
+  if (!isOwnOrigin(origin, trustedOrigins)) throw new BackupError('CSRF_INVALID');
 }
 
 function boundTo(identity: SignedIn): string {

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import express, { type Request, type Response, type Router } from 'express';
-import helmet from 'helmet';
 import { packageRoot } from '../engines/tools.ts';
 import { BackupError } from '../errors/backup-error.ts';
 import { describeError } from '../log.ts';
@@ -13,6 +12,7 @@ import { formerAddress } from './old-addresses.ts';
 import type { Page } from './page.ts';
 import { PageHandler, type Area } from './show-page.ts';
 import type { Portal } from './portal.ts';
+import { secureHeaders } from './secure-headers.ts';
 import { themeSheet } from './theme.ts';
 
 export interface RouterParts {
@@ -35,8 +35,9 @@ export function portalRouter(portal: Portal, parts: RouterParts): Router {
     list.filter((part) => parts.callers.includes(part.caller));
   const pages = ours(parts.pages);
   const pageHandler = new PageHandler(portal, pages, area);
+  const headers = secureHeaders(portal.options.styleOrigins);
 
-  router.use(secureHeaders(portal));
+  router.use(headers.set);
   router.get('/health', healthHandler(portal));
   router.use('/assets', assets());
   router.get('/theme.css', (request, response) => {
@@ -63,7 +64,7 @@ export function portalRouter(portal: Portal, parts: RouterParts): Router {
   if (!pages.some((page) => page.path === '/' && (page.caller === 'client' || parts.adminPath === ''))) {
     router.get('/', pageHandler.start);
   }
-  router.use(pageHandler.missing);
+  router.use(pageHandler.missing, headers.takeBack);
   // What no handler of ours was asked about: an address that cannot be decoded, above all.
   router.use((error: unknown, request: Request, response: Response, next: (error: unknown) => void) => {
     if (response.headersSent) return next(error);
@@ -75,32 +76,6 @@ export function portalRouter(portal: Portal, parts: RouterParts): Router {
     else response.status(shown.httpStatus).type('text').send(shown.message);
   });
   return router;
-}
-
-/** Scripts, styles, pictures and requests from this portal only. HSTS and cookies are left to the host, whose domain it is. */
-function secureHeaders(portal: Portal): express.RequestHandler {
-  const stylesheetOrigins = portal.options.styleOrigins;
-  return helmet({
-    contentSecurityPolicy: {
-      useDefaults: false,
-      directives: {
-        defaultSrc: ["'self'"],
-        baseUri: ["'none'"],
-        connectSrc: ["'self'"],
-        fontSrc: ["'self'", ...stylesheetOrigins],
-        formAction: ["'self'"],
-        frameAncestors: ["'self'"],
-        imgSrc: ["'self'", 'data:'],
-        objectSrc: ["'none'"],
-        scriptSrc: ["'self'"],
-        scriptSrcAttr: ["'none'"],
-        styleSrc: ["'self'", ...stylesheetOrigins],
-      },
-    },
-    strictTransportSecurity: false,
-    crossOriginEmbedderPolicy: false,
-    referrerPolicy: { policy: 'same-origin' },
-  });
 }
 
 /** public/, public as its name says. An address with `?v=` names one content for ever. */
