@@ -158,8 +158,10 @@ export const Moment = z
  * itself.
  */
 export const PathList = z
-  .union([z.array(z.string()), z.string()], { error: 'must be a list of paths' })
+  .union([z.array(z.unknown()), z.string()], { error: 'must be a list of paths' })
   .transform((given) => (typeof given === 'string' ? listOf(given) : given))
+  // Before each of them is looked at.
+  .pipe(z.array(z.unknown()).max(10_000, { error: 'must not hold more than 10,000 paths' }))
   .pipe(
     z.array(
       z

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { BackupError } from '../errors/backup-error.ts';
-import { invalidFields } from '../errors/invalid-fields.ts';
+import { firstFields, invalidFields, namedFields } from '../errors/invalid-fields.ts';
 import { aws, s3Compatible } from './s3.ts';
 import { dropbox } from './dropbox.ts';
 import { googleDrive } from './google-drive.ts';
@@ -91,17 +91,19 @@ export function readSource(stored: { type: string; configJson: string; path: str
 }
 
 function configError(error: z.ZodError): BackupError {
-  const fields: Record<string, string> = {};
-  for (const issue of error.issues) {
-    if (issue.code === 'unrecognized_keys')
-      for (const key of issue.keys) fields[key] ??= 'is not a setting of this source';
-    else
-      fields[issue.path.join('.') || 'source_config'] ??= issue.message.startsWith('Invalid input')
-        ? 'is missing'
-        : issue.message;
-  }
-  const named = Object.entries(fields).map(([field, problem]) => `${field}: ${problem}`);
-  return new BackupError('ERR_SOURCE_CONFIG', `The settings of the source are not valid. ${named.join('; ')}.`, {
+  const fields = firstFields(
+    error.issues.flatMap((issue): (readonly [string, string])[] =>
+      issue.code === 'unrecognized_keys'
+        ? issue.keys.map((key) => [key, 'is not a setting of this source'])
+        : [
+            [
+              issue.path.join('.') || 'source_config',
+              issue.message.startsWith('Invalid input') ? 'is missing' : issue.message,
+            ],
+          ],
+    ),
+  );
+  return new BackupError('ERR_SOURCE_CONFIG', `The settings of the source are not valid. ${namedFields(fields)}.`, {
     details: { fields },
   });
 }

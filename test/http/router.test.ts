@@ -127,6 +127,26 @@ describe('bodies', () => {
     expect(response.body).toMatchObject({ code: 'BODY_TOO_LARGE' });
   });
 
+  it('that are wrong a thousand times get an answer of moderate size', async () => {
+    const long = Object.fromEntries(Array.from({ length: 2_000 }, (_, i) => [`${i}${'k'.repeat(90)}`, 1]));
+    const answers = [
+      await portal.as('ada').post('cloudbackup_create_job', { ...jobFields(portal), source_config: long }),
+      await portal.as('ada').post('cloudbackup_create_job', {
+        ...jobFields(portal),
+        source_config: { ['k'.repeat(200_000)]: 1 },
+      }),
+      await portal.as('ada').post('cloudbackup_start_restore', {
+        paths: Array.from({ length: 9_000 }, () => 'a\nb'),
+      }),
+      await portal.as('ada').post('cloudbackup_start_restore', { paths: Array.from({ length: 20_000 }, () => 'a') }),
+    ];
+    for (const { status, text } of answers) {
+      expect(status).toBe(422);
+      expect(text.length).toBeLessThan(64 * 1024);
+    }
+    expect(answers.at(-1)?.text).toContain('10,000 paths');
+  });
+
   it('are not read at all from strangers', async () => {
     const response = await request(portal.app).post(create).set('Content-Type', 'application/json').send('{"broken');
     expect(response.status).toBe(401);
@@ -161,6 +181,20 @@ describe('limits', () => {
     expect((await opened.as('ada').get('cloudbackup_list_jobs')).status).toBe(200);
     for (let count = 0; count < 2; count += 1) await opened.as('ada').post('cloudbackup_update_job', {});
     expect((await opened.as('ada').post('cloudbackup_update_job', {})).status).toBe(429);
+  });
+
+  it('do not count what pages of other sites make a browser send', async () => {
+    const opened = await another({ changesPerMinute: 1 });
+    const address = `${MOUNTED}/api/cloudbackup_update_settings`;
+    const token = opened.as('ada').token;
+    for (const site of ['cross-site', 'same-site']) {
+      const forged = await asAda(opened.app).post(address, '').set('Sec-Fetch-Site', site).send({});
+      expect(forged.status).toBe(403);
+    }
+    expect((await asAda(opened.app).post(address, token).set('Sec-Fetch-Site', 'same-origin').send({})).status).toBe(
+      200,
+    );
+    expect((await asAda(opened.app).post(address, token).send({})).status).toBe(429);
   });
 });
 
@@ -232,13 +266,25 @@ describe('where it is mounted', () => {
   });
 
   it('at the root of a domain leaves other addresses to the host', async () => {
+    const policy = "default-src 'self' https://cdn.example.com";
     const opened = await another({
       mount: (app, backup) => {
+        app.use((_request, response, next) => {
+          response.set('Content-Security-Policy', policy);
+          next();
+        });
         app.use(backup.router);
         app.get('/shop', (_request, response) => void response.send('the shop'));
       },
     });
-    expect((await request(opened.app).get('/shop')).text).toBe('the shop');
+    const shop = await request(opened.app).get('/shop');
+    expect(shop.text).toBe('the shop');
+    const plain = express().use((_request, response) => void response.send('the shop'));
+    expect(Object.keys(shop.headers as object).sort()).toEqual(
+      [...Object.keys((await request(plain).get('/shop')).headers as object), 'content-security-policy'].sort(),
+    );
+    expect(shop.headers['content-security-policy']).toBe(policy);
+    expect((await asAda(opened.app).get('/jobs')).headers['content-security-policy']).not.toContain('cdn.example.com');
   });
 
   it('believes in forwarded hosts only as far as it is told', async () => {
