@@ -86,6 +86,28 @@ export async function listAudit(
   return { entries, next: rows.length > limit ? (entries.at(-1)?.id ?? null) : null };
 }
 
+/** How many entries of one kind a client has caused lately. */
+export async function countLately(
+  database: Database,
+  query: { clientId: number; action: string; withinMs: number },
+): Promise<number> {
+  const row = (await countLatelyQuery(database, query)) as { entries: number | string } | undefined;
+  return Number(row?.entries ?? 0);
+}
+
+/** Goes by the time: what lies in a short while is little, and what a client has caused in all may be much. */
+export function countLatelyQuery(
+  database: Database,
+  { clientId, action, withinMs }: { clientId: number; action: string; withinMs: number },
+): Knex.QueryBuilder {
+  return database
+    .knex(TABLE)
+    .where('ts', '>=', database.now(-withinMs))
+    .where({ client_id: clientId, action })
+    .count({ entries: '*' })
+    .first();
+}
+
 export interface AuditVerdict {
   /** Entries that were read. */
   readonly entries: number;

@@ -195,7 +195,19 @@ export interface PointDownload {
 export interface RecoveryService {
   /** What confirms that it is the customer who asks: its password, or the name of the job typed once more. */
   readonly confirmation: 'password' | 'job_name';
-  /** A zip. @throws BackupError `JOB_NOT_FOUND`, `NOT_ENCRYPTED`, `CONFIRMATION_FAILED`, `ERR_CRYPT_KEYS_MISSING`, and what opening secrets throws */
+  /** The job whose kit it would be, also one that is deleted. @throws BackupError `JOB_NOT_FOUND`, `NOT_ENCRYPTED` */
+  about(jobId: string): Promise<{
+    readonly name: string;
+    readonly bucket: string;
+    readonly prefix: string;
+    /** When a kit was first downloaded, epoch milliseconds. */
+    readonly kitAt: number | null;
+    readonly deleted: boolean;
+  }>;
+  /**
+   * A zip. @throws BackupError `JOB_NOT_FOUND`, `NOT_ENCRYPTED`, `CONFIRMATION_FAILED`, `RATE_LIMITED` (confirmed wrongly too often),
+   * `ERR_CRYPT_KEYS_MISSING`, and what opening secrets throws
+   */
   kit(jobId: string, confirmation: string): Promise<PointDownload>;
 }
 

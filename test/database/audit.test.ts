@@ -1,8 +1,17 @@
 import { expect, it } from '@jest/globals';
-import { appendAudit, listAudit, recordAudit, verifyAudit, type NewAuditEntry } from '../../src/database/audit.ts';
+import {
+  appendAudit,
+  countLately,
+  countLatelyQuery,
+  listAudit,
+  recordAudit,
+  verifyAudit,
+  type NewAuditEntry,
+} from '../../src/database/audit.ts';
 import { openDatabase, type Database } from '../../src/database/connect.ts';
 import { CHAIN_START } from '../../src/security/audit.ts';
 import { describeOnBoth } from './both.ts';
+import { expectUsesIndex } from './explain.ts';
 
 const entry = (action: string, clientId: number | null = 1): NewAuditEntry => ({
   actorKind: 'client',
@@ -86,5 +95,22 @@ describeOnBoth('the audit log', (current) => {
     expect(last).toMatchObject({ next: null, entries: [{ action: 'n0' }] });
     const own = await listAudit(database, { clientId: 1 });
     expect(own.entries.map((item) => item.action)).toEqual(['n5', 'n3', 'n1']);
+  });
+
+  it('tells how often a client did something lately, without reading what is old', async () => {
+    const { database } = current();
+    for (const [action, clientId] of [
+      ['refused', 1],
+      ['refused', 1],
+      ['refused', 2],
+      ['other', 1],
+    ] as const)
+      await recordAudit(database, entry(action, clientId));
+    const query = { clientId: 1, action: 'refused', withinMs: 60_000 };
+    expect(await countLately(database, query)).toBe(2);
+    const log = database.knex('s3_cloudbackup_audit').where('id', (await entries(database))[0]?.id);
+    await log.update({ ts: database.now(-61_000) });
+    expect(await countLately(database, query)).toBe(1);
+    await expectUsesIndex(current(), countLatelyQuery(database, query));
   });
 });
