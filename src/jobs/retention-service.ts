@@ -193,6 +193,7 @@ function deletedView(job: StoredJob): DeletedJobView {
     dest_bucket_name: job.dest_bucket_name,
     dest_prefix: job.dest_prefix,
     stored_bytes: job.stored_bytes,
+    encryption_enabled: job.encryption_enabled,
     data_state: job.data_state === 'gone' ? 'deleting' : job.data_state,
     ...times({
       deleted_at: job.deleted_at,

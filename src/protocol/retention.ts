@@ -55,6 +55,8 @@ export const DeletedJobView = z.object({
   dest_bucket_name: z.string(),
   dest_prefix: z.string(),
   stored_bytes: z.number(),
+  /** Its recovery kit can still be downloaded. */
+  encryption_enabled: z.boolean(),
   /** `kept`: it stays; `grace`: it goes at `data_delete_at` unless that is undone; `deleting`: it is being removed. */
   data_state: z.enum(['kept', 'ending', 'grace', 'deleting']),
   ...timeFields('deleted_at', 'data_delete_at'),

@@ -160,6 +160,16 @@ describe('a recovery kit', () => {
     expect((await jobOf(job))['recovery_kit_at']).toBeNull();
   });
 
+  it('cannot be had by guessing: after ten refusals nothing is even asked for a while', async () => {
+    const job = await encrypted();
+    for (let guess = 0; guess < 10; guess += 1) expect((await kit(job, `guess ${guess}`)).status).toBe(403);
+    const late = await kit(job, 'Photos');
+    expect([late.status, JSON.parse(String(late.body))]).toMatchObject([429, { code: 'RATE_LIMITED' }]);
+    expect(await auditActions()).toHaveLength(11);
+    await portal.database.knex('s3_cloudbackup_audit').update({ ts: '2020-01-01 00:00:00.000' });
+    expect((await kit(job, 'Photos')).status).toBe(200);
+  });
+
   it('is asked for by a form of our own pages only', async () => {
     const job = await encrypted();
     const fields = { job_id: job, confirmation: 'Photos' };
@@ -176,8 +186,17 @@ describe('a recovery kit', () => {
       'NOT_ENCRYPTED',
     ]);
     const job = await encrypted();
-    await ada().post('cloudbackup_delete_job', { job_id: job });
+    for (const uuid of [plain, job]) await ada().post('cloudbackup_delete_job', { job_id: uuid });
     expect((await kit(job, 'Photos')).status).toBe(200);
+    // The pages lead there too.
+    const listed = await ada().page('/jobs/deleted');
+    expect(listed.text).toContain(`/jobs/${job}/recovery-kit"`);
+    expect(listed.text).not.toContain(`/jobs/${plain}/recovery-kit"`);
+    const page = await ada().page(`/jobs/${job}/recovery-kit`);
+    expect(page.status).toBe(200);
+    expect(page.text).toContain('the deleted job “Photos”');
+    expect(page.text).not.toContain(`/jobs/${job}"`);
+    expect((await portal.as('grace').page(`/jobs/${job}/recovery-kit`)).status).toBe(404);
     await portal.database.knex('s3_cloudbackup_keys').where({ owner_uuid: job }).delete();
     expect(await codeOf(ada().post('cloudbackup_recovery_kit', { job_id: job, confirmation: 'Photos' }))).toEqual([
       409,

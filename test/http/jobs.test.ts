@@ -458,3 +458,13 @@ describe('the list of jobs', () => {
     expect(second.body).toMatchObject({ jobs: [{ name: 'three' }], next: null });
   });
 });
+
+describe('the pages of a suspended customer', () => {
+  it('say that no backup runs, on the list and on the job', async () => {
+    const edsger = await makeJob(portal, 'edsger');
+    for (const path of ['/jobs', `/jobs/${edsger}`]) {
+      expect((await portal.as('edsger').page(path)).text).toContain('Your service is suspended: no backup runs');
+    }
+    expect((await portal.as('ada').page('/jobs')).text).not.toContain('Your service');
+  });
+});

@@ -252,5 +252,11 @@ describe('the pages', () => {
     expect(page).toContain(job);
     expect(page).toContain('Bring back');
     expect((await ada().page('/jobs')).text).toContain('/jobs/deleted');
+    // Its runs and points are still shown elsewhere, and lead to the job.
+    const old = await ada().page(`/jobs/${job}`);
+    expect([old.status, old.headers['location']]).toEqual([303, '/backup/jobs/deleted']);
+    expect((await portal.as('grace').page(`/jobs/${job}`)).status).toBe(404);
+    expect(page).toContain(`/jobs/${job}/restore"`);
+    expect((await ada().page(`/jobs/${job}/restore`)).status).toBe(200);
   });
 });

@@ -31,6 +31,8 @@ function deletedRow(job: DeletedJobView) {
     name: job.name,
     destination: destinationText(job.dest_bucket_name, job.dest_prefix),
     stored: job.stored_bytes,
+    encrypted: job.encryption_enabled,
+    restorable: job.data_state !== 'deleting' && job.stored_bytes > 0,
     state: states[job.data_state],
     deletedAt: job.deleted_at_epoch_ms,
     deleteAt: job.data_delete_at_epoch_ms,

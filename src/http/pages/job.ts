@@ -1,8 +1,10 @@
 import { z } from 'zod';
+import { isBackupError } from '../../errors/backup-error.ts';
+import type { ClientServices } from '../../jobs/client.ts';
 import { Cursor, JobId, PointId } from '../../protocol/fields.ts';
 import type { JobCard, SourceView } from '../../protocol/job.ts';
 import { formatDuration } from '../format.ts';
-import { page, view } from '../page.ts';
+import { page, redirectTo, view } from '../page.ts';
 import { jobModel } from './job-model.ts';
 import { historyModel, retentionModel } from './retention.ts';
 import { proofsModel } from './proofs.ts';
@@ -19,14 +21,20 @@ export const jobPage = page({
   params,
   query: z.object({ runs: Cursor, points: Cursor, point: PointId.optional() }),
   handle: async ({ client, params: { job_id: jobId }, query, request }) => {
-    const [card, { source }, runs, points, history] = await Promise.all([
-      client.jobs.card(jobId),
+    const card = await client.jobs
+      .card(jobId)
+      .catch(async (error: unknown) => await nullIfDeleted(client, jobId, error));
+    // Its runs and restore points have pages that lead here.
+    if (card === null) return redirectTo('/jobs/deleted');
+    const [{ source }, runs, points, history, service] = await Promise.all([
       client.jobs.get(jobId),
       client.runs.list({ jobId, cursor: query.runs, limit: 20 }),
       client.points.list({ jobId, cursor: query.points, limit: 10 }),
       client.retention.history(jobId),
+      client.serviceState(),
     ]);
     return view('pages/job.njk', {
+      service,
       job: jobModel(card, request.now, request.timezone),
       facts: factsOf(card, source),
       banners: bannersOf(card, source),
@@ -39,6 +47,13 @@ export const jobPage = page({
     });
   },
 });
+
+/** Null for a job that was deleted; throws what was thrown for one that does not exist. */
+async function nullIfDeleted(client: ClientServices, jobId: string, error: unknown): Promise<null> {
+  if (!isBackupError(error, 'JOB_NOT_FOUND')) throw error;
+  await client.runs.list({ jobId, limit: 1 });
+  return null;
+}
 
 /** Asks before a job goes: what becomes of its data is said there. */
 export const deleteJobPage = page({
@@ -58,7 +73,11 @@ export const deleteJobPage = page({
 /** What somebody has to decide about. */
 function bannersOf(job: JobCard, source: SourceView): object {
   const failed = job.last_run?.status === 'failed' ? job.last_run.problem : null;
+  const trouble = job.connection_trouble;
+  // What the account's own banner says need not be said twice.
+  const told = source.host_key.seen !== null || (trouble !== null && byConnection.has(failed?.code ?? ''));
   return {
+    connection: trouble,
     hostKey: source.host_key.seen === null ? null : { pinned: source.host_key.pinned, seen: source.host_key.seen },
     frozen:
       job.frozen === null
@@ -72,15 +91,25 @@ function bannersOf(job: JobCard, source: SourceView): object {
     kit: job.encryption_enabled && job.recovery_kit_at_epoch_ms === null,
     dataDeleteAt: job.data_delete_at_epoch_ms,
     empty: failed?.code === 'ERR_SOURCE_EMPTY' ? failed : null,
-    failed: failed !== null && failed.code !== 'ERR_SOURCE_EMPTY' && source.host_key.seen === null ? failed : null,
+    failed: failed !== null && failed.code !== 'ERR_SOURCE_EMPTY' && !told ? failed : null,
     failedRun: job.last_run?.run_id ?? null,
   };
 }
+
+/** Failures of runs whose reason is that the account has to be authorized again. */
+const byConnection: ReadonlySet<string> = new Set([
+  'ERR_GDRIVE_REFRESH_PRECHECK',
+  'ERR_GDRIVE_NO_REFRESH_TOKEN',
+  'ERR_DROPBOX_REFRESH_PRECHECK',
+  'ERR_DROPBOX_NO_REFRESH_TOKEN',
+]);
 
 const freezeReasons: Readonly<Record<string, string>> = {
   brake: 'a run found an unusual share of the files deleted or changed',
   empty_source: 'a run was started although the source listed no files',
   rolled_forward: 'a run was completed from what an interrupted attempt had written',
+  reindexed:
+    'the list of restore points was made anew from the bucket, and the newest of them was made while old ones were held back',
 };
 
 function factsOf(job: JobCard, source: SourceView): object {

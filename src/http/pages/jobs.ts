@@ -25,7 +25,11 @@ export const jobsPage = page({
     status: z.enum(['attention', 'protected', 'running', 'paused']).optional(),
   }),
   handle: async ({ client, query, request }) => {
-    const [every, deleted] = await Promise.all([everyJob(client), client.retention.deleted({ limit: 1 })]);
+    const [every, deleted, service] = await Promise.all([
+      everyJob(client),
+      client.retention.deleted({ limit: 1 }),
+      client.serviceState(),
+    ]);
     const all = every.map((job) => jobModel(job, request.now, request.timezone));
     const found = all.filter((job) => matches(job, query.q)).sort(byWorst);
     const jobs = query.status === undefined ? found : found.filter(filters[query.status].test);
@@ -36,6 +40,7 @@ export const jobsPage = page({
       filters: filterLinks(found, query.q, query.status),
       jobs,
       deleted: deleted.rows.length > 0,
+      service,
       live: all.some((job) => job.active !== null),
       here: address(query.q, query.status),
     });
@@ -70,7 +75,7 @@ function matches(job: JobModel, search: string): boolean {
 }
 
 function needsAttention(job: JobModel): boolean {
-  return job.safety.kind === 'failed' || job.safety.kind === 'overdue' || job.safety.kind === 'warning';
+  return job.reauthorize !== null || ['failed', 'overdue', 'warning'].includes(job.safety.kind);
 }
 
 function summaryOf(jobs: readonly JobModel[]): string {

@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { BackupError } from '../../errors/backup-error.ts';
 import { JobId } from '../../protocol/fields.ts';
 import { page, view } from '../page.ts';
 import { destinationText } from './words.ts';
@@ -11,11 +10,11 @@ export const recoveryKitPage = page({
   section: '/jobs',
   params: z.object({ job_id: JobId }),
   handle: async ({ client, params: { job_id: jobId } }) => {
-    const { job } = await client.jobs.get(jobId);
-    if (!job.encryption_enabled) throw new BackupError('NOT_ENCRYPTED');
+    const { name, bucket, prefix, kitAt, deleted } = await client.recovery.about(jobId);
     return view('pages/recovery_kit.njk', {
-      job: { id: jobId, name: job.name, destination: destinationText(job.dest_bucket_name, job.dest_prefix) },
-      kitAt: job.recovery_kit_at_epoch_ms,
+      job: { id: jobId, name, destination: destinationText(bucket, prefix) },
+      kitAt,
+      deleted,
       byPassword: client.recovery.confirmation === 'password',
     });
   },
