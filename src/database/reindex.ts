@@ -3,15 +3,18 @@ import type { Knex } from 'knex';
 import { v7 } from 'uuid';
 import type { IndexedPoint, IndexedRun, ReindexPlan } from '../layout/reindex.ts';
 import { activeKey, isTerminal, statusesBefore, type RunStatus } from '../runs/state.ts';
+import { freezeRetention } from './commit.ts';
 import { isDuplicate, type Database } from './connect.ts';
 import type { Lease } from './leases.ts';
 import { insertPoint } from './restore-points.ts';
 import { toDatabaseTime } from './times.ts';
 import type { WorkerJob } from './worker-jobs.ts';
 
+const GRACE_MS = 14 * 86_400_000;
+
 /**
  * Queues nothing and waits for nobody: takes the job's active key for a reindex, as a run of its own that is running already.
- * A queued run of the job is cancelled, one whose owner has been silent for lease and margin is failed: after a database was restored
+ * Queued runs of the job are cancelled, those whose owner has been silent for lease and margin are failed: after a database was restored
  * both are echoes of another time. Null: a run of the job is really active; stop the workers first.
  */
 export async function beginReindex(
@@ -64,12 +67,17 @@ async function endEchoes(database: Database, trx: Knex.Transaction, job: WorkerJ
     finished_at: database.now(),
     updated_at: database.now(),
   };
-  await trx('s3_cloudbackup_runs')
-    .where({ active_key: activeKey('backup', job.uuid) })
+  // A restore holds no key. One of another time, taken up again, would write old files over what has become of them since.
+  const echoes = (): Knex.QueryBuilder =>
+    trx('s3_cloudbackup_runs')
+      .where({ job_id: job.id })
+      .where(
+        (own) => void own.where('active_key', activeKey('backup', job.uuid)).orWhereIn('kind', ['restore', 'drill']),
+      );
+  await echoes()
     .whereIn('status', statusesBefore('cancel', 'cancelled'))
     .update({ ...over, status: 'cancelled', error_code: 'ERR_CANCELLED' });
-  await trx('s3_cloudbackup_runs')
-    .where({ active_key: activeKey('backup', job.uuid) })
+  await echoes()
     .where('lease_expires_at', '<', database.now(-marginMs))
     .whereIn('status', statusesBefore('lose', 'failed'))
     .update({ ...over, status: 'failed', error_code: 'ERR_WORKER_LOST' });
@@ -164,14 +172,22 @@ export async function applyReindex(
       .where({ id: job.id })
       .where('generation', '<', plan.generation)
       .update({ generation: plan.generation });
-    if (plan.frozen) {
-      await trx('s3_cloudbackup_jobs')
-        .where({ id: job.id })
-        .whereNull('frozen_at')
-        .update({ frozen_at: database.now(), frozen_reason: 'rolled_forward' });
-    }
+    await graceAnew(database, trx, job.id);
+    if (plan.frozen) await freezeRetention(database, trx, job.id, 'reindexed', lease.runUuid);
     return 'applied';
   });
+}
+
+/**
+ * Data that waits for its deletion waits anew: the database may be an older copy, from before somebody brought the job back, and all that was
+ * backed up since would go with it.
+ */
+async function graceAnew(database: Database, trx: Knex.Transaction, jobId: number): Promise<void> {
+  await trx('s3_cloudbackup_jobs')
+    .where({ id: jobId })
+    .whereIn('data_state', ['grace', 'ending'])
+    .where('data_delete_at', '<', database.now(GRACE_MS))
+    .update({ data_delete_at: database.now(GRACE_MS) });
 }
 
 /** Terminal rows keep their status; a run that only the bucket knows becomes a row, so that its folder is explained and collected. */
@@ -249,14 +265,27 @@ async function applyPoint(
   const run = (await trx('s3_cloudbackup_runs').where({ uuid: manifest.run, job_id: job.id }).select('id').first()) as {
     id: number;
   };
-  // A pruned row of this run may be there from before: what the bucket holds is the point.
-  await trx('s3_cloudbackup_restore_points').where({ run_id: run.id, engine: 'sync', state: 'pruned' }).delete();
+  const row = {
+    status: manifest.complete ? ('success' as const) : ('warning' as const),
+    createdAt: toDatabaseTime(Date.parse(manifest.created_at)),
+  };
+  // A pruned row of this run may be there from before: what the bucket holds is the point. Workers may delete no row.
+  const again = await trx('s3_cloudbackup_restore_points')
+    .where({ run_id: run.id, engine: 'sync', state: 'pruned' })
+    .update({
+      ...columns,
+      status: row.status,
+      created_at: row.createdAt,
+      finished_at: database.now(),
+      ...{ state: 'kept', holds: 0, marked_at: null, pruned_at: null, freed_bytes: 0 },
+    });
+  if (again > 0) return;
   await insertPoint(database, trx, {
+    ...row,
     clientId: job.clientId,
     jobId: job.id,
     runId: Number(run.id),
     runUuid: manifest.run,
-    status: manifest.complete ? 'success' : 'warning',
     generation: manifest.generation,
     claimName: manifest.claim,
     manifestKey: point.key,
@@ -270,10 +299,10 @@ async function applyPoint(
     failed: manifest.failed,
     addedBytes,
     destination: { bucketId: job.bucketId, bucket: job.bucketName, prefix: job.prefix },
-    createdAt: toDatabaseTime(Date.parse(manifest.created_at)),
   });
 }
 
+/** Whoever still reads such a point learns by its hold that it is gone. */
 async function setState(
   trx: Knex.Transaction,
   jobId: number,
@@ -281,9 +310,10 @@ async function setState(
   values: Record<string, unknown>,
 ): Promise<void> {
   for (let start = 0; start < uuids.length; start += 500) {
-    await trx('s3_cloudbackup_restore_points')
+    const points = trx('s3_cloudbackup_restore_points')
       .where({ job_id: jobId })
-      .whereIn('uuid', uuids.slice(start, start + 500))
-      .update({ ...values, holds: 0 });
+      .whereIn('uuid', uuids.slice(start, start + 500));
+    await trx('s3_cloudbackup_holds').whereIn('point_id', points.clone().select('id')).delete();
+    await points.clone().update({ ...values, holds: 0 });
   }
 }

@@ -74,6 +74,16 @@ export class ClientSources {
       .select('s.*', knex.raw('? as jobs', [jobs]));
   }
 
+  /** Those that their owner has to authorize again before a job can use them. */
+  async inTrouble(): Promise<StoredConnection[]> {
+    const rows = (await this.#database
+      .knex(SOURCES)
+      .where('client_id', this.#clientId)
+      .whereNot('status', 'active')
+      .orderBy('id')) as Row[];
+    return rows.map(toConnection);
+  }
+
   /** @throws BackupError `SOURCE_NOT_FOUND` */
   async get(uuid: string, executor: Executor = this.#database.knex): Promise<StoredConnection> {
     const row = (await executor(SOURCES).where({ uuid, client_id: this.#clientId }).first('*')) as Row | undefined;
@@ -142,6 +152,30 @@ export async function readConnection(
 ): Promise<StoredConnection | null> {
   const row = (await database.knex(SOURCES).where({ uuid, client_id: clientId }).first('*')) as Row | undefined;
   return row === undefined ? null : toConnection(row);
+}
+
+/**
+ * Connections that still have a token, of clients without a backup that stays: every job's data goes already, or there never was one. In the
+ * order of their numbers, after `afterId`.
+ */
+export function idleConnectionsQuery(executor: Executor, afterId: number, limit: number): Knex.QueryBuilder {
+  const kept = executor(`${JOBS} as j`)
+    .whereRaw('j.client_id = s.client_id')
+    .whereIn('j.data_state', ['kept', 'ending'])
+    .where('j.engine', 'sync')
+    .whereNull('j.agent_uuid')
+    .select(executor.raw('1'));
+  return executor(`${SOURCES} as s`)
+    .where('s.id', '>', afterId)
+    .whereNot('s.status', 'revoked')
+    .whereNotExists(kept)
+    .orderBy('s.id')
+    .limit(limit)
+    .select('s.*');
+}
+
+export async function idleConnections(database: Database, afterId: number, limit: number): Promise<StoredConnection[]> {
+  return ((await idleConnectionsQuery(database.knex, afterId, limit)) as Row[]).map(toConnection);
 }
 
 /** Stores a rotated refresh token where still lies what was read. False: somebody authorized or revoked meanwhile. */

@@ -6,16 +6,18 @@ import { ClientKeys } from '../database/keys.ts';
 import { ClientPrefixes, type Place } from '../database/prefixes.ts';
 import { retentionColumns } from '../database/retention-rows.ts';
 import { ClientRuns } from '../database/runs.ts';
+import { ClientSources } from '../database/sources.ts';
 import { BackupError } from '../errors/backup-error.ts';
 import { invalidFields } from '../errors/invalid-fields.ts';
 import type { Bucket } from '../host/port.ts';
 import { normalisePrefix } from '../layout/keys.ts';
 import type { JobChanges, NewJob } from '../protocol/job-input.ts';
-import type { JobCard } from '../protocol/job.ts';
+import type { ConnectionTrouble, JobCard } from '../protocol/job.ts';
 import { newWrappedKeys } from '../security/crypt-keys.ts';
 import { fingerprintOf } from '../sources/host-key.ts';
 import { refuseUnavailable } from './availability.ts';
 import type { JobService } from './client.ts';
+import { connectionTrouble, isProvider } from './connection-views.ts';
 import { clientActor, timezoneOf, type ServiceParts } from './parts.ts';
 import { planProofs } from './plan-proofs.ts';
 import { planSchedule } from './plan-schedule.ts';
@@ -194,15 +196,25 @@ export class JobsOfClient implements JobService {
     const ids = rows.map((job) => job.id);
     const latest = await this.#runs.latest(ids);
     const counts = Map.groupBy(await this.#jobs.countRuns(ids, calendar.starts), (count) => count.job_id);
+    const troubles = await this.#connectionTroubles(rows);
     return rows.map((job) => {
       const last = latest.get(job.id);
+      const { summary, config } = this.#sources.view(job);
       return {
         ...jobView(job, timezone),
-        source_summary: this.#sources.view(job).summary,
+        source_summary: summary,
+        connection_trouble: troubles.get(String(config['connection'])) ?? null,
         last_run: last === undefined ? null : plainRunView(last, job.name),
         strip: stripOf(calendar, counts.get(job.id) ?? [], job.overdue_since),
       };
     });
+  }
+
+  /** By the identifier of the connection. */
+  async #connectionTroubles(rows: readonly StoredJob[]): Promise<Map<string, ConnectionTrouble | null>> {
+    if (!rows.some(({ source_type: type }) => isProvider(type))) return new Map();
+    const found = await new ClientSources(this.#parts.database, this.#clientId).inTrouble();
+    return new Map(found.map((connection) => [connection.uuid, connectionTrouble(connection)]));
   }
 
   /** Bucket and prefix after these changes; null when they stay. Prefixes are in their one spelling, so that equal ones are equal. */

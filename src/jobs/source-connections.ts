@@ -2,11 +2,9 @@ import { createHash, randomBytes } from 'node:crypto';
 import { appendAudit } from '../database/audit.ts';
 import type { Transaction } from '../database/connect.ts';
 import { ClientOAuthStates } from '../database/oauth-states.ts';
-import { ClientSources, type ListedConnection, type StoredConnection } from '../database/sources.ts';
+import { ClientSources, type StoredConnection } from '../database/sources.ts';
 import { BackupError } from '../errors/backup-error.ts';
-import { catalogue, type ErrorCode } from '../errors/catalogue.ts';
-import type { ConnectionSummary, DriveItem, ProviderSummary } from '../protocol/sources.ts';
-import { times } from '../protocol/times.ts';
+import type { DriveItem, ProviderSummary } from '../protocol/sources.ts';
 import { AccessTokens } from '../sources/oauth/access-tokens.ts';
 import { connectionShelf } from '../sources/oauth/connection-shelf.ts';
 import { DriveApi } from '../sources/oauth/drive-api.ts';
@@ -19,7 +17,9 @@ import {
   type ProviderName,
 } from '../sources/oauth/providers.ts';
 import { exchangeCode, type Granted } from '../sources/oauth/tokens.ts';
+import { withdrawConsent } from '../sources/oauth/withdraw.ts';
 import type { ConnectedSources } from './client.ts';
+import { connectionView, isProvider } from './connection-views.ts';
 import { clientActor, type ServiceParts } from './parts.ts';
 
 const MOST = 200;
@@ -182,12 +182,11 @@ export class SourceConnections implements ConnectedSources {
   async #withdraw(connection: StoredConnection): Promise<boolean> {
     if (connection.refreshTokenEnc === null || !isProvider(connection.provider)) return false;
     try {
-      const { provider } = await this.#client(connection.provider);
-      const tokens = await this.#tokens(connection.provider, connection.uuid);
-      const { refreshToken } = await this.#shelf(connection.provider, connection.uuid).read();
-      await provider.revoke(this.#parts.cloud.http, {
-        refreshToken,
-        accessToken: async () => (await tokens.current()).token,
+      await withdrawConsent({
+        http: this.#parts.cloud.http,
+        client: await this.#client(connection.provider),
+        shelf: this.#shelf(connection.provider, connection.uuid),
+        clock: this.#parts.clock,
       });
       return true;
     } catch {
@@ -233,34 +232,6 @@ function requireAll(client: OAuthClient, granted: Granted): asserts granted is G
   const missing = granted.scopes.length === 0 ? [] : client.scopes.filter((scope) => !granted.scopes.includes(scope));
   if (missing.length > 0) throw new BackupError('OAUTH_SCOPE_MISSING', undefined, { details: { missing } });
   if (granted.refreshToken === null) throw new BackupError('OAUTH_NO_REFRESH_TOKEN');
-}
-
-function connectionView(row: ListedConnection): ConnectionSummary {
-  return {
-    id: row.uuid,
-    provider: row.provider,
-    provider_label: isProvider(row.provider) ? providers[row.provider].label : row.provider,
-    display_name: row.displayName,
-    account_email: row.accountEmail,
-    status: row.status,
-    message: messageOf(row),
-    jobs: row.jobs,
-    ...times({ connected_at: row.createdAt }),
-  };
-}
-
-function messageOf({ status, errorCode, jobs }: ListedConnection): string {
-  if (status === 'active') return 'Connected.';
-  if (status === 'revoked')
-    return jobs === 0 ? 'Disconnected.' : 'Disconnected: the jobs that use it cannot run until it is authorized again.';
-  const code = errorCode !== null && Object.hasOwn(catalogue, errorCode) ? (errorCode as ErrorCode) : null;
-  return code === null
-    ? 'The service refuses the authorization. Re-authorize it.'
-    : `${catalogue[code].what} Re-authorize it.`;
-}
-
-function isProvider(name: string): name is ProviderName {
-  return (providerNames as readonly string[]).includes(name);
 }
 
 function providerOf({ provider }: StoredConnection): ProviderName {

@@ -87,6 +87,8 @@ const freezeReasons: Readonly<Record<string, string>> = {
   brake: 'A run found an unusual share of the files deleted or changed.',
   empty_source: 'A run was started although the source listed no files.',
   rolled_forward: 'A run was completed from what an interrupted attempt had written.',
+  reindexed:
+    'The list of restore points was made anew from the bucket, and the newest of them was made while old ones were held back.',
 };
 
 const FROZEN =

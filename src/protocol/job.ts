@@ -101,9 +101,21 @@ export const JobView = z.object({
 });
 export type JobView = z.infer<typeof JobView>;
 
+/** A connected account that its owner has to authorize again before the job can run. */
+export const ConnectionTrouble = z.object({
+  source_id: z.string(),
+  provider_label: z.string(),
+  account: z.string(),
+  status: z.enum(['error', 'revoked']),
+  message: z.string(),
+});
+export type ConnectionTrouble = z.infer<typeof ConnectionTrouble>;
+
 /** A job of the list, with what its card shows. */
 export const JobCard = JobView.extend({
   source_summary: z.string(),
+  /** Null: the account is good, or the source is reached without one. */
+  connection_trouble: ConnectionTrouble.nullable(),
   last_run: RunView.omit({ point: true }).nullable(),
   /** 30 days, the last one is today. */
   strip: z.array(StripDay),

@@ -5,6 +5,9 @@ import type { Overwrite } from '../protocol/run-options.ts';
 
 export type { Overwrite };
 
+/** Calls of `copy` at once: they share the memory that a restore may use. */
+export const GROUPS_AT_ONCE = 2;
+
 /**
  * Many objects of one folder of the job's bucket, to one folder of the target, under the same names. `rclone-bulk.ts` does it with
  * rclone, the model test in memory.
@@ -19,6 +22,8 @@ export interface BulkCopy {
   readonly count: number;
   /** Of all of them. */
   readonly bytes: number;
+  /** Bytes of the largest file of the whole restore. */
+  readonly largest: number;
   readonly existing: ExistingFiles;
   readonly signal: AbortSignal;
   readonly onProgress: CopyProgress;
@@ -41,6 +46,8 @@ export interface SingleCopy {
 
 export interface SingleCopies {
   readonly items: AsyncIterable<SingleCopy>;
+  /** Bytes of the largest file of the whole restore. */
+  readonly largest: number;
   readonly existing: ExistingFiles;
   readonly signal: AbortSignal;
   readonly onProgress: CopyProgress;

@@ -5,6 +5,7 @@ import type { JobCipher } from '../crypt/job-cipher.ts';
 import { callError, writeFileList, type RcloneBinary } from '../engines/rclone/process.ts';
 import { RcloneDaemon } from '../engines/rclone/daemon.ts';
 import { localSide, storageSide, type Side, type Sides } from '../engines/rclone/error-classes.ts';
+import { MEMORY_MB, memoryFlags } from '../engines/rclone/memory.ts';
 import { bucketRemote, cryptRemote, sourceRemote, type CryptRemote, type Remote } from '../engines/rclone/remotes.ts';
 import { startTransfer } from '../engines/rclone/transfer.ts';
 import { BackupError } from '../errors/backup-error.ts';
@@ -13,6 +14,7 @@ import { pathOfKey, rcloneNameOfPath } from '../layout/encoding.ts';
 import { splitFilesKey } from '../layout/keys.ts';
 import type { Pace, RemoteDefinition } from '../sources/registry.ts';
 import type { BucketAccess } from '../storage/port.ts';
+import { GROUPS_AT_ONCE } from './port.ts';
 import type { BulkCopier, BulkCopy, ExistingFiles, SingleCopies, SingleCopy } from './port.ts';
 import { Batches, inBatches, Watch } from './single-copies.ts';
 
@@ -34,6 +36,8 @@ export interface RcloneBulkOptions {
   /** Private folder for file lists. */
   readonly workFolder: string;
   readonly transfers: number;
+  /** Megabytes that all rclones of the restore together may use, about. Default 512. */
+  readonly memoryMb?: number;
   /** Bytes per second, 0 = unlimited. */
   readonly bandwidth: number;
 }
@@ -109,23 +113,27 @@ class RcloneBulk implements BulkCopier {
     return Math.min(transfers, this.#target.place.pace?.transfers ?? Infinity);
   }
 
-  #flags(existing: ExistingFiles): string[] {
+  #daemonFlags(request: SingleCopies): string[] {
     const { bandwidth } = this.#options;
     return [
-      ...this.#transferFlags(existing),
+      ...this.#transferFlags(request, 1),
       ...(bandwidth > 0 ? ['--bwlimit', `${Math.max(1, Math.round(bandwidth))}B`] : []),
     ];
   }
 
-  #transferFlags(existing: ExistingFiles): string[] {
+  /** @param sharers rclones that run at once */
+  #transferFlags({ existing, largest }: Pick<BulkCopy, 'existing' | 'largest'>, sharers: number): string[] {
+    const { memoryMb = MEMORY_MB } = this.#options;
     const encrypted = this.#crypt !== null;
-    const flags = restoreFlags({ transfers: this.#transfers, to: this.#target.place, existing, encrypted });
+    const memory = { megabytes: memoryMb / sharers, largest };
+    const flags = restoreFlags({ transfers: this.#transfers, to: this.#target.place, existing, encrypted, memory });
     return this.#options.inOnePiece === true ? [...flags, '--multi-thread-streams', '0'] : flags;
   }
 
-  #startDaemon({ existing, signal }: SingleCopies): RcloneDaemon {
+  #startDaemon(request: SingleCopies): RcloneDaemon {
     const { binary, workFolder: folder } = this.#options;
-    return new RcloneDaemon({ binary, flags: this.#flags(existing), remotes: this.#remotes, folder, signal });
+    const { signal } = request;
+    return new RcloneDaemon({ binary, flags: this.#daemonFlags(request), remotes: this.#remotes, folder, signal });
   }
 
   get #remotes(): readonly Remote[] {
@@ -165,14 +173,12 @@ class RcloneBulk implements BulkCopier {
     };
   }
 
-  async #call(
-    args: readonly string[],
-    { existing, signal, onProgress }: BulkCopy,
-  ): Promise<ReadonlyMap<string, ErrorCode>> {
+  async #call(args: readonly string[], request: BulkCopy): Promise<ReadonlyMap<string, ErrorCode>> {
     const { binary, workFolder, bandwidth } = this.#options;
+    const { signal, onProgress } = request;
     const process = startTransfer({
       binary,
-      args: [...args, ...this.#transferFlags(existing)],
+      args: [...args, ...this.#transferFlags(request, GROUPS_AT_ONCE)],
       remotes: this.#remotes,
       sides: this.#sides,
       folder: workFolder,
@@ -248,14 +254,18 @@ export function restoreFlags(options: {
   to: RestorePlace;
   existing: ExistingFiles;
   encrypted?: boolean;
+  /** Of this rclone; absent: as much as it likes. */
+  memory?: { readonly megabytes: number; readonly largest: number };
 }): string[] {
-  const { transfers, to, existing, encrypted = false } = options;
+  const { transfers, to, existing, encrypted = false, memory } = options;
   return [
     // What was there when it was looked at is not in the list of what to copy, so there is nothing to check.
     ...(existing === 'keep' ? ['--ignore-existing'] : ['--no-check-dest']),
     // A name for the time of the copying costs a request each. Where nothing is replaced, a file that is cut off harms nobody else's.
     ...(existing === 'none' && to.kind === 'local' ? ['--inplace'] : []),
     ...['--transfers', String(transfers), '--buffer-size', '0'],
+    // Only uploads to S3 are held in memory.
+    ...(to.kind === 'bucket' && memory ? memoryFlags(memory.megabytes, memory.largest) : []),
     ...(to.pace?.flags(transfers) ?? ['--checkers', '64']),
     // Metadata goes along between buckets. Elsewhere only the time does: owners and modes of an object are its uploader's word. An encrypted
     // object has none, and its type is that of encrypted bytes.

@@ -8,6 +8,7 @@ import { groupEntries, isText, type CopyGroup } from './groups.ts';
 import { inOrder } from './in-order.ts';
 import { OutcomeList, kindOfProblem, MOST_NAMED } from './outcome.ts';
 import { decide, nameCollisions, timeOfEntry } from './overwrite.ts';
+import { GROUPS_AT_ONCE } from './port.ts';
 import type {
   Existing,
   ExistingFiles,
@@ -22,8 +23,6 @@ import { Selection } from './selection.ts';
 
 /** Groups of fewer files than this are copied with all other single files: a call of the program for each would cost more. */
 const FEW_ENTRIES = 500;
-/** Groups at once, each one call of the transfer program. */
-const GROUPS_AT_ONCE = 2;
 const JUDGED_AT_ONCE = 32;
 
 export interface RestoreRequest {
@@ -84,6 +83,7 @@ class Restore {
   readonly #codes = new Map<RestoreProblemCode, number>();
   readonly #outcomes = new OutcomeList();
   readonly #counts = { files: 0, bytes: 0, created: 0, overwritten: 0, carried: 0, toWrite: 0, exact: 0, sizeOnly: 0 };
+  #largest = 0;
   #doneFiles = 0;
   #doneBytes = 0;
 
@@ -159,6 +159,7 @@ class Restore {
       else {
         this.#counts[verdict === 'overwrite' ? 'overwritten' : 'created'] += 1;
         this.#counts.toWrite += entry.size;
+        this.#largest = Math.max(this.#largest, entry.size);
         if (entry.state === 'carried') this.#counts.carried += 1;
         const before = existing === null ? null : { size: existing.size, modified: existing.modified };
         await wanted.add({ entry, copy: verdict !== 'done', before });
@@ -231,6 +232,7 @@ class Restore {
       names: group.names,
       count: group.names.count,
       bytes: group.bytes,
+      largest: this.#largest,
       existing: this.#existing,
       signal,
       onProgress: progress,
@@ -243,6 +245,7 @@ class Restore {
     const { target, signal } = this.#request;
     const failed = await target.copySome({
       items: this.#singles(entries),
+      largest: this.#largest,
       existing: this.#existing,
       signal,
       onProgress: this.#progressOf(total),

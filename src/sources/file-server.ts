@@ -1,5 +1,6 @@
 import { pathOfRcloneName } from '../layout/encoding.ts';
 import type { LogLine } from '../engines/rclone/log.ts';
+import { DEEPEST_FOLDER } from './endless.ts';
 import type { ListingNotice } from './source-type.ts';
 
 /** Names from which no path can be made (a slash or backslash in a name): rclone leaves them out, says so, and ends with code 0. */
@@ -7,9 +8,6 @@ export function ignoredEntries({ message, object }: LogLine): ListingNotice | nu
   if (!/^Entry doesn't belong in directory .* - ignoring$/s.test(message) || object === null) return null;
   return { type: 'skipped', path: pathOfRcloneName(Buffer.from(object)), reason: 'bad_name' };
 }
-
-/** No key of the destination has more folders: each takes two bytes of 1,024. */
-export const DEEPEST_FOLDER = 512;
 
 /** Of listings of servers that are walked folder by folder: so many at once, and none deeper than anything that can be kept. */
 export const walkFlags = (folders: number): string[] => [

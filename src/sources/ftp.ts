@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Side } from '../engines/rclone/error-classes.ts';
+import { caCertificate, trustMark } from './ca-certificate.ts';
 import { host, plainPath, port, secret, text } from './fields.ts';
 import { ignoredEntries, walkFlags } from './file-server.ts';
 import type { Pace, RemoteDefinition } from './source-type.ts';
@@ -11,6 +12,7 @@ export const ftpFields = {
   pass: secret(1024).optional(),
   /** `explicit`: AUTH TLS on the usual port (RFC 4217); `implicit`: TLS from the first byte; `none`: the password is sent as it is. */
   encryption: z.enum(['explicit', 'implicit', 'none']).default('explicit'),
+  ca_certificate: caCertificate.optional(),
 };
 
 export type FtpConfig = z.output<z.ZodObject<typeof ftpFields>>;
@@ -34,7 +36,9 @@ const pace: Pace = { transfers: 4, flags: () => ['--checkers', '2', '--multi-thr
 const hostOf = (config: FtpConfig): string => config.host.replace(/^\[|\]$/g, '');
 const portOf = (config: FtpConfig): number => config.port ?? (config.encryption === 'implicit' ? 990 : 21);
 
-export const ftpHosts = (config: FtpConfig) => [{ host: hostOf(config), port: portOf(config), by: config.encryption }];
+export const ftpHosts = (config: FtpConfig) => [
+  { host: hostOf(config), port: portOf(config), by: config.encryption + trustMark(config.ca_certificate) },
+];
 export const ftpPath = (given: string): string => plainPath(given, { absolute: true });
 
 export function ftpSummary(config: FtpConfig, path: string): string {
@@ -66,5 +70,6 @@ export function ftpRemote(config: FtpConfig, path: string): RemoteDefinition {
     side,
     pace,
     reach: { by: 'proxy', option: 'http_proxy', onlyServer: true },
+    ...(config.ca_certificate === undefined ? {} : { trusted: config.ca_certificate }),
   };
 }

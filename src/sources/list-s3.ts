@@ -5,6 +5,7 @@ import { isPath, nativeNameOfPath, pathOfNativeName } from '../layout/encoding.t
 import type { ListingOutcome, SourceFile, SourceListing } from '../engines/port.ts';
 import type { ObjectStore, StoredObject } from '../storage/port.ts';
 import { openS3Store } from '../storage/s3.ts';
+import { endlessListing, MOST_ENTRIES } from './endless.ts';
 import { EtagJudge } from './etag-judge.ts';
 import type { S3Origin } from './source-type.ts';
 
@@ -19,8 +20,11 @@ const PAGE = 1_000;
  * Folder markers (empty objects whose key ends in a slash) are left out: folders are not kept. Keys with empty parts (`a//b`, `/a`)
  * can be no paths; they are named in the outcome.
  */
-export function listS3(origin: S3Origin, options: { signal: AbortSignal; etags?: EtagJudge }): SourceListing {
-  const { signal, etags = new EtagJudge() } = options;
+export function listS3(
+  origin: S3Origin,
+  options: { signal: AbortSignal; etags?: EtagJudge; mostEntries?: number },
+): SourceListing {
+  const { signal, etags = new EtagJudge(), mostEntries = MOST_ENTRIES } = options;
   const skipped: ListingOutcome['skipped'][number][] = [];
   let settle: (outcome: ListingOutcome) => void = () => {};
   let fail: (error: unknown) => void = () => {};
@@ -32,7 +36,10 @@ export function listS3(origin: S3Origin, options: { signal: AbortSignal; etags?:
   async function* files(): AsyncGenerator<SourceFile> {
     try {
       const store = openS3Store(origin.access);
+      let entries = 0;
       for await (const object of judged(store, store.list(origin.prefix, { signal }), { etags, signal })) {
+        entries += 1;
+        if (entries > mostEntries) throw endlessListing();
         const name = object.key.slice(origin.prefix.length);
         if (name === '' || (name.endsWith('/') && object.size === 0)) continue;
         const path = pathOfSourceKey(name);

@@ -2,32 +2,18 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { BackupError, isBackupError } from '../errors/backup-error.ts';
 import { isPath, nativeNameOfPath, pathOfNativeName } from '../layout/encoding.ts';
 import type { ListingOutcome, SourceFile, SourceListing } from '../engines/port.ts';
+import { DEEPEST_FOLDER, endlessListing, MOST_ENTRIES } from './endless.ts';
 import { SftpRefusal, SftpSession, type SessionOptions } from './sftp-session.ts';
 import type { Attributes, NamedAttributes } from './sftp-protocol.ts';
+import { Reading, type Folder } from './sftp-reading.ts';
 import type { SftpOrigin } from './source-type.ts';
-
-/** A folder that waits to be read. Names are bytes, as the server has them. */
-interface Folder {
-  /** Below the source's root; empty for the root itself. */
-  readonly name: Buffer;
-  /** Where it really lies, links resolved. */
-  readonly real: Buffer;
-  /** Links out of the source that were followed to get here. */
-  readonly links: number;
-}
-
-/** A folder that is being read, portion by portion. */
-interface Reading {
-  readonly folder: Folder;
-  portions: AsyncGenerator<NamedAttributes[]> | null;
-  /** Files of it were handed out: it cannot be read again from its start without telling them twice. */
-  handedOut: boolean;
-}
 
 interface Found {
   readonly files: SourceFile[];
   readonly folders: Folder[];
   readonly skipped: Skipped[];
+  /** Links of which the server does not say what they lead to. */
+  readonly unreadable: string[];
 }
 
 export interface SftpListing extends SourceListing {
@@ -50,14 +36,15 @@ const LINKS_IN_LINKS = 8;
  * Lists a whole SFTP source over one connection. What rclone would list cannot be used: it follows links in circles, and takes pipes
  * and sockets for files, whose reading blocks a server for ever. Here
  * - a link that leads into the source is left out (what it leads to is backed up under its own name); one that leads out of it is
- *   followed, unless it leads back to where it lies; one that leads nowhere is left out;
+ *   followed, unless it leads back to where it lies; one that leads nowhere is left out; one that nobody may look behind is named as a
+ *   folder that cannot be read: what lay there may still be there;
  * - pipes, sockets and devices are left out; empty folders are not kept;
  * - a folder that cannot be read is named; the rest is listed.
  *
  * Times are whole seconds: more is not in the protocol. There are no hashes: to get them, the server would read every file.
  */
-export function listSftp(origin: SftpOrigin, options: SessionOptions): SftpListing {
-  const walk = new SftpWalk(new Reconnecting(origin, options), origin);
+export function listSftp(origin: SftpOrigin, options: SessionOptions & { mostEntries?: number }): SftpListing {
+  const walk = new SftpWalk(new Reconnecting(origin, options), origin, options.mostEntries ?? MOST_ENTRIES);
   return { files: walk.files(), outcome: walk.outcome, followedLinks: () => walk.followed };
 }
 
@@ -138,12 +125,14 @@ class SftpWalk {
   readonly #skipped: Skipped[] = [];
   readonly #waiting: Folder[] = [];
   #root: Buffer = Buffer.alloc(0);
+  #entriesLeft: number;
   #settle: (outcome: ListingOutcome) => void = () => {};
   #fail: (error: unknown) => void = () => {};
 
-  constructor(connection: Reconnecting, origin: SftpOrigin) {
+  constructor(connection: Reconnecting, origin: SftpOrigin, mostEntries: number) {
     this.#connection = connection;
     this.#origin = origin;
+    this.#entriesLeft = mostEntries;
     this.outcome = new Promise((resolve, reject) => {
       this.#settle = resolve;
       this.#fail = reject;
@@ -158,7 +147,7 @@ class SftpWalk {
       while (this.#waiting.length > 0 || reading.size > 0) {
         // The last one first: what waits is then about as much as the tree is deep and wide, not a whole level of it.
         for (let folder; reading.size < FOLDERS_AT_ONCE && (folder = this.#waiting.pop()) !== undefined;) {
-          const read: Reading = { folder, portions: null, handedOut: false };
+          const read = new Reading(folder);
           reading.set(read, this.#readSome(read));
         }
         const { read, files, done } = await Promise.race(reading.values());
@@ -201,13 +190,14 @@ class SftpWalk {
       const { found, done } = await this.#connection.use(
         async (session) => await this.#readPortions(session, read),
         () => {
-          read.portions = null;
+          read.beginAgain();
           return !read.handedOut;
         },
       );
       read.handedOut = true;
       this.#waiting.push(...found.folders);
       this.#skipped.push(...found.skipped);
+      this.#unreadable.push(...found.unreadable);
       return { read, files: found.files, done };
     } catch (error) {
       if (!(error instanceof SftpRefusal)) throw error;
@@ -220,12 +210,14 @@ class SftpWalk {
 
   async #readPortions(session: SftpSession, read: Reading): Promise<{ found: Found; done: boolean }> {
     const portions = (read.portions ??= session.readFolder(locationOf(this.#origin, read.folder.name)));
-    const found: Found = { files: [], folders: [], skipped: [] };
+    const found: Found = { files: [], folders: [], skipped: [], unreadable: [] };
     let entries = 0;
     while (entries < FOLDER_IN_MEMORY) {
       const next = await portions.next();
       if (next.done === true) return { found, done: true };
       entries += next.value.length;
+      this.#entriesLeft -= next.value.length;
+      if (this.#entriesLeft < 0 || read.isEndless(next.value)) throw endlessListing();
       await this.#sort(session, read.folder, next.value, found);
     }
     return { found, done: false };
@@ -239,6 +231,7 @@ class SftpWalk {
       else if (entry.kind === 'file' || entry.kind === 'unknown') found.files.push(sourceFile(path, entry));
       else if (entry.kind === 'special') found.skipped.push({ path, reason: 'special_file' });
       else if (entry.kind === 'folder') {
+        if (depthOf(name) >= DEEPEST_FOLDER) throw endlessListing();
         found.folders.push({ name, real: below(folder.real, entry.name), links: folder.links });
       } else await this.#followLink(session, { name, path, from: folder }, found);
     }
@@ -251,8 +244,9 @@ class SftpWalk {
   ): Promise<void> {
     const { name, path, from } = link;
     const location = locationOf(this.#origin, name);
-    const target = await orNull(session.stat(location));
-    const real = target === null ? null : await orNull(session.realPath(location));
+    const target = await orRefused(session.stat(location));
+    const real = target === null || target === 'refused' ? null : await orRefused(session.realPath(location));
+    if (target === 'refused' || real === 'refused') return void found.unreadable.push(path);
     // A server that does not resolve links gives back what it was asked; such a link may lead anywhere.
     const unresolved =
       real !== null && real.equals(below(from.real, name.subarray(from.name.length > 0 ? from.name.length + 1 : 0)));
@@ -276,6 +270,12 @@ function below(folder: Buffer, name: Buffer): Buffer {
   return Buffer.concat(folder.at(-1) === SLASH ? [folder, name] : [folder, Buffer.of(SLASH), name]);
 }
 
+function depthOf(name: Buffer): number {
+  let depth = 1;
+  for (const byte of name) if (byte === SLASH) depth += 1;
+  return depth;
+}
+
 /** Whether a resolved path is the folder or lies in it. */
 function isWithin(path: Buffer, folder: Buffer): boolean {
   if (!path.subarray(0, folder.length).equals(folder)) return false;
@@ -295,6 +295,16 @@ function isFile({ kind }: Attributes): boolean {
 function sourceFile(path: string, { size, mtime }: Attributes): SourceFile {
   const time = mtime === null ? '1970-01-01T00:00:00Z' : `${new Date(mtime * 1000).toISOString().slice(0, 19)}Z`;
   return { path, size, mtime: time, hash: null };
+}
+
+/** Null for what is missing. */
+async function orRefused<T>(answer: Promise<T>): Promise<T | null | 'refused'> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof SftpRefusal) return error.isMissing ? null : 'refused';
+    throw error;
+  }
 }
 
 /** Null for what the server refuses to tell: it is missing, or nobody may look at it. */

@@ -30,8 +30,8 @@ const side: Side = {
     ],
     [/Network Name Not Found|Bad Network Name|BAD_NETWORK_NAME/i, 'not_found'],
     [/Access Denied|initialize SMB: permission denied/i, 'permission'],
-    [/Disk Full|DISK_FULL/i, 'disk_full'],
-    [/Quota Exceeded|QUOTA_EXCEEDED/i, 'quota'],
+    [/disk was full|DISK_FULL/i, 'disk_full'],
+    [/quota was exceeded|QUOTA_EXCEEDED/i, 'quota'],
     [/invalid transport format|connection error|transport error/i, 'network'],
   ],
 };

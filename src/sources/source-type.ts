@@ -31,13 +31,10 @@ export interface RemoteDefinition {
   /** How it is read, and written to where that is possible. */
   readonly pace: Pace;
   readonly reach: Reach;
+  /** Certificates (PEM) that its own is held to, instead of those that the system trusts. */
+  readonly trusted?: string;
   /** Nothing can be restored there. */
   readonly readOnly?: true;
-  /**
-   * Private file of the run in rclone's own format that holds what rclone must be able to write back (tokens), below the name of the
-   * remote: `[SRC]`. What stands in `options` wins over it.
-   */
-  readonly configFile?: string;
 }
 
 /**
@@ -120,7 +117,7 @@ export interface ObjectLocation {
 export interface SourceHost {
   readonly host: string;
   readonly port: number;
-  /** How, where there are several ways on one port: with TLS or without it, by which protocol. */
+  /** How, where there are several ways on one port: with TLS or without it, by which protocol, trusting whom. */
   readonly by?: string;
 }
 

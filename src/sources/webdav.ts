@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Side } from '../engines/rclone/error-classes.ts';
 import { parseEndpoint } from '../security/egress.ts';
+import { caCertificate, trustMark } from './ca-certificate.ts';
 import { plainPath, secret, text } from './fields.ts';
 import { ignoredEntries, walkFlags } from './file-server.ts';
 import type { Pace, RemoteDefinition, SourceType } from './source-type.ts';
@@ -27,6 +28,7 @@ export const webdavFields = {
   url,
   user: text(256).optional(),
   pass: secret(1024).optional(),
+  ca_certificate: caCertificate.optional(),
   /** The kinds of servers that differ: times of files can be set only where the server is known. */
   vendor: z.enum(['other', 'nextcloud', 'owncloud', 'infinitescale', 'fastmail', 'rclone']).default('other'),
 };
@@ -55,7 +57,7 @@ const pace: Pace = {
 };
 
 export const webdavHosts = (config: WebdavConfig) => [
-  { ...parseEndpoint(config.url), by: URL.parse(config.url)?.protocol ?? '' },
+  { ...parseEndpoint(config.url), by: `${URL.parse(config.url)?.protocol ?? ''}${trustMark(config.ca_certificate)}` },
 ];
 export const webdavPath = (given: string): string => plainPath(given, { absolute: false });
 
@@ -79,6 +81,7 @@ export function webdavRemote(config: WebdavConfig, path: string): RemoteDefiniti
     side,
     pace,
     reach: { by: 'proxy', option: 'override.http_proxy', onlyServer: false },
+    ...(config.ca_certificate === undefined ? {} : { trusted: config.ca_certificate }),
   };
 }
 

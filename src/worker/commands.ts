@@ -99,7 +99,7 @@ async function lookAt<T>(
     const source = parseSource({ type: payload.source_type, config: payload.source_config, path: payload.source_path });
     const addresses = await checkHosts(services.egress, source);
     const atEnd = (ending: () => Promise<void>): void => void endings.push(ending);
-    const definition = await reachable(services, clientId, source, addresses, { atEnd });
+    const definition = await reachable(services, clientId, source, addresses, { atEnd, folder: cwd });
     if (definition.backend === 'sftp') {
       shown.host_key = await showHostKey(source, addresses, signal, payload.host_key);
       shown.fingerprint = fingerprintOf(shown.host_key);

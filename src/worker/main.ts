@@ -9,6 +9,7 @@ import { endLeftovers } from './leftovers.ts';
 import { recoverLostRuns } from './recovery.ts';
 import { markOf } from './run-folder.ts';
 import type { WorkerServices } from './services.ts';
+import { withdrawConnections } from './withdraw-connections.ts';
 import { Worker } from './worker.ts';
 
 export interface RunningWorker {
@@ -52,6 +53,7 @@ export async function startWorker(services: WorkerServices): Promise<RunningWork
       execute: async (active) => await executeRun(services, active, self),
       carryOutCommand: createCommandRunner(services),
       recover,
+      withdrawConnections: async () => await withdrawConnections(services),
       endLeftovers: async () => await endLeftovers(services, self),
       limits: async () => await claimLimits(services),
     },

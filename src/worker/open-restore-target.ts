@@ -108,6 +108,7 @@ async function bulkTo(scope: RunScope, { copies: { from, cipher, inOnePiece } }:
     to,
     workFolder: folder,
     transfers: services.config.rclone.transfers,
+    memoryMb: services.config.rclone.memory_mb,
     bandwidth: await bandwidthOf(services, job),
   });
 }

@@ -1,3 +1,6 @@
+import { randomUUID } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { pinHostKey, rememberSeenHostKey, type WorkerJob } from '../database/worker-jobs.ts';
 import { BackupError } from '../errors/backup-error.ts';
 import { fetchHostKey } from '../sources/fetch-host-key.ts';
@@ -92,10 +95,23 @@ export async function reachable(
   clientId: number,
   source: Source,
   addresses: ReadonlyMap<string, string | undefined>,
-  use: Pick<SourceUse, 'atEnd'>,
+  use: Pick<SourceUse, 'atEnd' | 'folder'>,
 ): Promise<RemoteDefinition> {
-  const definition = await withConnection(services, clientId, source, use);
+  const definition = trusting(await withConnection(services, clientId, source, use), use.folder);
   return await keptToHosts(services.egress, { source, definition, addresses }, use);
+}
+
+/**
+ * The certificates that a server is held to, in a file of the run's folder: rclone takes them by file only. They hold for the traffic of this
+ * one remote, never for the destination's.
+ */
+export function trusting(definition: RemoteDefinition, folder: string): RemoteDefinition {
+  if (definition.trusted === undefined) return definition;
+  const file = join(folder, `trusted-${randomUUID()}.pem`);
+  writeFileSync(file, definition.trusted, { mode: 0o600 });
+  // rclone reads a list of files, parted by commas.
+  const listed = `"${file.replaceAll('"', '""')}"`;
+  return { ...definition, options: { ...definition.options, 'override.ca_cert': listed } };
 }
 
 /** By the address instead of the name, or by a proxy of ours that lives as long as its use. */

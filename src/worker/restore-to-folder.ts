@@ -83,6 +83,7 @@ export async function restoreToFolder(services: WorkerServices, request: FolderR
       to: { folder: request.target },
       workFolder: request.workFolder,
       transfers: services.config.rclone.transfers,
+      memoryMb: services.config.rclone.memory_mb,
       bandwidth: 0,
     });
     return await restorePoint({

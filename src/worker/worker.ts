@@ -19,6 +19,8 @@ export interface WorkerParts {
   carryOutCommand(): Promise<boolean>;
   /** Takes over lost runs of other workers. */
   recover(marginMs: number): Promise<number>;
+  /** Gives connected accounts up that nobody needs any more. */
+  withdrawConnections(): Promise<number>;
   /** Ends what an earlier process on this machine left. Runs once, before the first claim. */
   endLeftovers(): Promise<void>;
   /** Limits of this moment (module settings may change while the worker runs). */
@@ -35,6 +37,9 @@ export interface WorkerSettings {
   readonly leaseMs: number;
   readonly marginMs: number;
 }
+
+/** Services end rarely. */
+const WITHDRAW_EVERY_MS = 3_600_000;
 
 /**
  * The loops of one worker process: claim and execute runs, keep their leases, carry out commands, take over what dead
@@ -73,6 +78,12 @@ export class Worker {
         Math.min(pollMs * 2, leaseMs / 2),
         this.#stopping.signal,
         async () => await this.#recover(),
+      ),
+      this.#every(
+        'connections',
+        WITHDRAW_EVERY_MS,
+        this.#stopping.signal,
+        async () => await this.#parts.withdrawConnections(),
       ),
       this.#every(
         'requests',

@@ -4,6 +4,7 @@ import type { Database } from '../../src/database/connect.ts';
 import { ClientOAuthStates } from '../../src/database/oauth-states.ts';
 import {
   ClientSources,
+  idleConnectionsQuery,
   markConnectionGood,
   markConnectionRefused,
   readConnection,
@@ -93,6 +94,7 @@ describeOnBoth('connections', (current) => {
     await connect(database);
     const sources = new ClientSources(database, ADA);
     await expectUsesIndex(current(), sources.listQuery({ provider: 'dropbox', limit: 10 }));
+    await expectUsesIndex(current(), idleConnectionsQuery(database.knex, 1_000, 200));
     expect(await sources.list({ limit: 10 })).toMatchObject([{ accountEmail: 'ada@example.test', jobs: 0 }]);
   });
 });

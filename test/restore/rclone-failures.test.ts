@@ -51,6 +51,7 @@ async function copyAll(
   try {
     return await bulk.copySome({
       items: streamOf([...copies]),
+      largest: Math.max(0, ...copies.map(({ size }) => size)),
       existing: 'none',
       signal,
       onProgress: () => undefined,

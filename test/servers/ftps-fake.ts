@@ -19,6 +19,10 @@ export async function startFtpsFake(options: {
   cert: string;
   key: string;
   implicit?: boolean;
+  /** What it claims of files, where that is not their length. */
+  sizes?: Readonly<Record<string, number>>;
+  /** Has no room for a file. */
+  full?: boolean;
 }): Promise<FtpsFake> {
   const context = createSecureContext(options);
   const seen: FtpsFake['seen'] = [];
@@ -52,6 +56,8 @@ async function listening(server: Server): Promise<void> {
 interface Content {
   readonly files: Readonly<Record<string, string>>;
   readonly password: string;
+  readonly sizes?: Readonly<Record<string, number>>;
+  readonly full?: boolean;
 }
 
 class Session {
@@ -103,20 +109,28 @@ class Session {
       case 'EPSV':
         return await this.#passive();
       case 'MLST':
-        return this.say(file === undefined ? '550 nothing' : `250-\r\n ${facts(file)} ${argument}\r\n250 End`);
+        return this.say(
+          file === undefined ? '550 nothing' : `250-\r\n ${this.#facts(argument, file)} ${argument}\r\n250 End`,
+        );
       case 'MLSD':
         return await this.#send(
           Object.entries(this.#options.files)
-            .map(([name, content]) => `${facts(content)} ${name}\r\n`)
+            .map(([name, content]) => `${this.#facts(name, content)} ${name}\r\n`)
             .join(''),
         );
       case 'RETR':
         return file === undefined ? this.say('550 nothing') : await this.#send(file);
+      case 'STOR':
+        return this.say(this.#options.full ? '552 no room left' : '553 read only');
       case 'PWD':
         return this.say('257 "/"');
       default:
         return this.say('200 ok');
     }
+  }
+
+  #facts(name: string, content: string): string {
+    return `type=file;size=${this.#options.sizes?.[name] ?? Buffer.byteLength(content)};modify=20260101000000;`;
   }
 
   #startTls(): void {
@@ -147,5 +161,3 @@ class Session {
     this.say('226 done');
   }
 }
-
-const facts = (content: string): string => `type=file;size=${Buffer.byteLength(content)};modify=20260101000000;`;

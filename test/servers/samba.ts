@@ -21,11 +21,13 @@ const SMBD = ['/usr/sbin/smbd', '/usr/local/sbin/smbd', '/usr/local/samba/sbin/s
 /**
  * A real Samba on loopback; needs no root and changes nothing on the machine. Names that Windows could not have it shows as short ones,
  * as Samba does unless it is told otherwise.
- * @param shares folder of each share by its name; `forbidden` ones admit nobody
+ * @param shares folder of each share by its name; `forbidden` ones admit nobody. A file that becomes larger than `largestFile` (bytes)
+ *   meets a full disk
  */
 export async function startSamba(options: {
   shares: Readonly<Record<string, string>>;
   forbidden?: readonly string[];
+  largestFile?: number;
   port?: number;
 }): Promise<SambaServer> {
   if (SMBD === undefined) throw new Error('smbd is not installed: install samba');
@@ -65,7 +67,9 @@ export async function startSamba(options: {
   const added = spawnSync('pdbedit', ['-s', conf, '-t', '-a', '-u', user], { input: `${password}\n${password}\n` });
   if (added.status !== 0) throw new Error(`pdbedit: ${added.stderr.toString()}`);
   // At its end it signals its whole process group.
-  const child = spawn(SMBD, ['--foreground', '--no-process-group', '-s', conf], { stdio: 'ignore', detached: true });
+  const limit = options.largestFile === undefined ? [] : ['prlimit', `--fsize=${options.largestFile}`];
+  const [program = SMBD, ...args] = [...limit, SMBD, '--foreground', '--no-process-group', '-s', conf];
+  const child = spawn(program, args, { stdio: 'ignore', detached: true });
   await answering(port, () => child.exitCode !== null);
   return {
     host: '127.0.0.1',

@@ -1,7 +1,7 @@
 import { unlink } from 'node:fs/promises';
 import { BackupError } from '../../errors/backup-error.ts';
 import { pathOfRcloneName } from '../../layout/encoding.ts';
-import { DEEPEST_FOLDER } from '../../sources/file-server.ts';
+import { DEEPEST_FOLDER, endlessListing, MOST_ENTRIES } from '../../sources/endless.ts';
 import type { ListingNotice, RemoteDefinition, RemoteOrigin } from '../../sources/registry.ts';
 import type { ListingOutcome, SourceFile, SourceListing } from '../port.ts';
 import { notEmpty } from './empty-files.ts';
@@ -28,8 +28,6 @@ const BROKEN_FOLDERS = 10;
 const STALL_MS = 30 * 60_000;
 /** Files of one call that looks at named ones. */
 const LOOKS_A_CALL = 20_000;
-/** A source that holds more is taken for one that invents names. */
-const MOST_ENTRIES = 200_000_000;
 /** From this share of all files on, listing everything is faster than asking for each. */
 const DENSE = 1 / 4;
 
@@ -156,10 +154,10 @@ async function* lines(call: RemoteCall, selection: readonly string[]): AsyncGene
     for await (const line of byteLinesOf(child.stdout)) {
       silence.refresh();
       entries += 1;
-      if (entries > mostEntries) throw endless();
+      if (entries > mostEntries) throw endlessListing();
       const file = readLine(line, md5);
       if (file === null) continue;
-      if (depthOf(file.path) >= DEEPEST_FOLDER) throw endless();
+      if (depthOf(file.path) >= DEEPEST_FOLDER) throw endlessListing();
       yield dated && file.size < 0 ? { ...file, dated } : file;
     }
     await logged;
@@ -181,13 +179,6 @@ const SEPARATOR = '\t';
 const TIME_FORMAT = '2006-01-02T15:04:05.999999999Z07:00';
 const TAB = 0x09;
 const SLASH = 0x2f;
-
-function endless(): BackupError {
-  return new BackupError(
-    'ERR_SOURCE_LISTING',
-    'The source lists files or folders without end. Look for a folder that contains itself, and choose a path without it.',
-  );
-}
 
 function depthOf(path: string): number {
   let depth = 1;

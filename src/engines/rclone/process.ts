@@ -22,7 +22,7 @@ export interface RcloneCommand {
 export const REQUEST_RETRIES = '5';
 
 /**
- * Flags that every call has. No configuration file (unless a remote brings one), no password prompt, one line of JSON per message.
+ * Flags that every call has. No configuration file, no password prompt, one line of JSON per message.
  *
  * Retries of one request are nested: rclone's own around those of the S3 library. Ten, the default, make an hour of a server that is
  * gone; five make a minute, and a run that fails is tried again by itself. Silence is borne for two minutes: some stores need long to
@@ -46,8 +46,7 @@ export function rcloneCommand(
   const env: Record<string, string> = { ...extra };
   for (const remote of remotes) Object.assign(env, remote.env);
   const [verb = 'version', ...rest] = args;
-  const config = remotes.find(({ configFile }) => configFile !== undefined)?.configFile ?? '';
-  return { args: [verb, '--config', config, ...COMMON, ...rest], env };
+  return { args: [verb, '--config', '', ...COMMON, ...rest], env };
 }
 
 export interface CallOptions {

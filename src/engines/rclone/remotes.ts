@@ -10,8 +10,6 @@ export interface Remote {
   /** Upper case, so that it is its own name in the environment. */
   readonly name: string;
   readonly env: Readonly<Record<string, string>>;
-  /** Private file with further settings, which rclone may write to. */
-  readonly configFile?: string;
   /** As `Pace.resumes`. */
   readonly resumes?: false;
   /**
@@ -43,7 +41,6 @@ export function sourceRemote(name: string, definition: RemoteDefinition, extras:
   }
   return {
     ...remote(name, definition.backend, options, pathOfNativeName(definition.root)),
-    ...(definition.configFile === undefined ? {} : { configFile: definition.configFile }),
     ...(definition.pace.resumes === false ? { resumes: false as const } : {}),
   };
 }

@@ -16,6 +16,8 @@ export interface JobModel {
   readonly next: { readonly at: number | null; readonly words: string };
   /** Bytes. */
   readonly stored: number;
+  /** The account that has to be authorized again before the job can run: its service. */
+  readonly reauthorize: string | null;
   /** The run that is queued or under way. */
   readonly active: { readonly id: string; readonly words: string; readonly percent: number | null } | null;
 }
@@ -30,6 +32,7 @@ export function jobModel(job: JobCard, now: number, timezone: string): JobModel 
     strip: stripOf(job.strip, dateIn(job.created_at_epoch_ms ?? now, timezone)),
     next: nextOf(job),
     stored: job.stored_bytes,
+    reauthorize: job.connection_trouble?.provider_label ?? null,
     active: job.last_run === null ? null : activeRun(job.last_run),
   };
 }

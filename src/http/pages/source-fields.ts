@@ -9,7 +9,7 @@ export interface SourceField {
   readonly setting: string;
   readonly label: string;
   readonly size: '' | 'half' | 'third' | 'two-thirds';
-  readonly input: 'text' | 'number' | 'url' | 'secret' | 'lines' | 'choice' | 'radio' | 'connection';
+  readonly input: 'text' | 'number' | 'url' | 'secret' | 'lines' | 'pem' | 'choice' | 'radio' | 'connection';
   readonly hint: string;
   /** Value and label: of a choice, or suggestions for a text. */
   readonly options: readonly (readonly [value: string, label: string])[];

@@ -173,6 +173,16 @@ const webdavVendors = [
   ['rclone', 'rclone'],
 ] as const;
 
+const ownAuthority = (prefix: string, when: When): SourceField =>
+  field({
+    name: `${prefix}_ca`,
+    setting: 'ca_certificate',
+    label: 'Certificate authority',
+    input: 'pem',
+    hint: 'Only for a server whose certificate no public authority has signed: the text from BEGIN to END',
+    when,
+  });
+
 const webdavFields = (prefix: string, when: When = null): SourceField[] => [
   field({
     name: `${prefix}_url`,
@@ -193,6 +203,7 @@ const webdavFields = (prefix: string, when: When = null): SourceField[] => [
     when,
   }),
   ...signIn(prefix, when, 'An app password is best, where the server has them'),
+  ownAuthority(prefix, when),
 ];
 
 const ftpFields = (prefix: string, when: When): SourceField[] => [
@@ -226,6 +237,7 @@ const ftpFields = (prefix: string, when: When): SourceField[] => [
     when,
   }),
   ...signIn(prefix, when, ''),
+  ownAuthority(prefix, when),
 ];
 
 const smb: SourceForm = {

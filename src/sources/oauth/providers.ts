@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { BackupError } from '../../errors/backup-error.ts';
 import type { ErrorCode } from '../../errors/catalogue.ts';
 import type { CloudAnswer, CloudHttp } from './https.ts';
 
@@ -38,7 +39,7 @@ export interface Provider {
     accessToken: string,
     signal?: AbortSignal,
   ): Promise<{ status: number; account: CloudAccount | null }>;
-  /** Takes the whole consent back. */
+  /** Takes the whole consent back; one that is not good any more counts as taken back. @throws BackupError `ERR_NETWORK` */
   revoke(http: CloudHttp, tokens: { refreshToken: string; accessToken: () => Promise<string> }): Promise<void>;
 }
 
@@ -73,7 +74,7 @@ const google: Provider = {
     return { status: answer.status, account: { email, name } };
   },
   async revoke(http, { refreshToken }) {
-    await http.send(form('https://oauth2.googleapis.com/revoke', { token: refreshToken }));
+    answered(await http.send(form('https://oauth2.googleapis.com/revoke', { token: refreshToken })));
   },
 };
 
@@ -103,13 +104,19 @@ const dropbox: Provider = {
     return { status: answer.status, account: { email: account.data.email, name: account.data.name.display_name } };
   },
   async revoke(http, { accessToken }) {
-    await http.send({
-      method: 'POST',
-      url: 'https://api.dropboxapi.com/2/auth/token/revoke',
-      headers: bearer(await accessToken()),
-    });
+    answered(
+      await http.send({
+        method: 'POST',
+        url: 'https://api.dropboxapi.com/2/auth/token/revoke',
+        headers: bearer(await accessToken()),
+      }),
+    );
   },
 };
+
+function answered({ status }: CloudAnswer): void {
+  if (status === 429 || status >= 500) throw new BackupError('ERR_NETWORK');
+}
 
 export const providers: Readonly<Record<ProviderName, Provider>> = { google_drive: google, dropbox };
 

@@ -15,6 +15,9 @@ export interface ListingDialect {
   version: 1 | 2;
 }
 
+/** Pages in a row without anything: stores may pass over what was deleted, but not for ever. */
+const MOST_EMPTY_PAGES = 1_000;
+
 /**
  * Pages of a listing, in order. The next page is requested before the caller works on the one it has got, so a large listing takes no
  * longer than its requests.
@@ -35,16 +38,41 @@ export async function* listPages(
   try {
     let pending: Promise<ListingPage> | null = request(null);
     let from: string | null = null;
+    const advance = new Advance();
     while (pending !== null) {
       const page: ListingPage = await pending;
       const next = page.truncated ? nextFrom(page, dialect) : null;
-      if (next !== null && next === from) throw new S3Failure(502, 'MalformedAnswer', 'the listing does not advance');
+      if ((next !== null && next === from) || !advance.isMade(page))
+        throw new S3Failure(502, 'MalformedAnswer', 'the listing does not advance');
       from = next;
       pending = next === null ? null : request(next);
       yield page;
     }
   } finally {
     stopped.abort(new Error('the listing was not wanted to its end'));
+  }
+}
+
+/** Whether pages bring something new: a listing may go in a circle, whatever tokens it gives out. */
+class Advance {
+  #empty = 0;
+  #pages = 0;
+  #marked: string | null = null;
+  #markAgain = 1;
+
+  /** The first key of an earlier page is remembered, of an ever later one (Brent's way): a circle comes back to it at some time. */
+  isMade({ objects, folders }: ListingPage): boolean {
+    const first = objects[0]?.key ?? null;
+    this.#empty = first === null && folders.length === 0 ? this.#empty + 1 : 0;
+    if (this.#empty > MOST_EMPTY_PAGES) return false;
+    if (first === null) return true;
+    if (first === this.#marked) return false;
+    this.#pages += 1;
+    if (this.#pages === this.#markAgain) {
+      this.#marked = first;
+      this.#markAgain *= 2;
+    }
+    return true;
   }
 }
 

@@ -95,7 +95,7 @@ describe('the metadata of objects', () => {
       ...{ workFolder: folder, transfers: 4, bandwidth: 0 },
     });
     const failed = await bulk.copy({
-      ...{ fromKey: folderOf('sealed/'), toPath: '', names: one('plans.html'), count: 1, bytes: 6 },
+      ...{ fromKey: folderOf('sealed/'), toPath: '', names: one('plans.html'), count: 1, bytes: 6, largest: 6 },
       ...{ existing: 'none', signal: new AbortController().signal, onProgress: () => undefined },
     });
     await bulk.close();

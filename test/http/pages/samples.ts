@@ -161,6 +161,7 @@ export function aCard(
     ...times({ overdue_since: overdueSince, last_good_at: lastGoodAt, created_at: NOW - 1e10, updated_at: NOW }),
     stored_bytes: 1024,
     source_summary: 'web01.example.com/var/www',
+    connection_trouble: null,
     last_run: lastRun,
     strip: days({}),
   };
