@@ -171,6 +171,7 @@ export async function requeueRun(
   const delayMs = reason.usesAttempt ? retryDelayMs(reason.attempt + 1) : 0;
   const changed = await owned(trx, lease, statusesBefore('requeue', 'queued')).update({
     ...backToQueue(database, delayMs),
+    ...waitsAnew(database),
     ...(reason.usesAttempt
       ? { attempt: reason.attempt + 1, error_code: reason.errorCode, error_summary: reason.errorSummary.slice(0, 2000) }
       : {}),
@@ -186,13 +187,24 @@ function backToQueue(database: Database, delayMs: number): Record<string, unknow
     lease_expires_at: null,
     worker_uuid: null,
     not_before: delayMs > 0 ? database.now(delayMs) : null,
-    // It has not waited in vain: somebody took it, and may have worked on it for days.
-    expires_at: database.now(QUEUE_EXPIRY_MS),
     speed_bytes_per_sec: 0,
     eta_seconds: null,
     current_item: null,
     updated_at: database.now(),
   };
+}
+
+/** It has not waited in vain: somebody took it, and may have worked on it for days. */
+function waitsAnew(database: Database): Record<string, unknown> {
+  return { expires_at: database.now(QUEUE_EXPIRY_MS) };
+}
+
+/**
+ * A restore that nobody has taken up again within the day in which it was asked for is over: it may come from a copy of the database, and would
+ * write old files over what has become of them since.
+ */
+function expiryOfLost(database: Database, { kind }: LostRun): Record<string, unknown> {
+  return kind === 'restore' ? {} : waitsAnew(database);
 }
 
 export interface LostRun {
@@ -273,7 +285,7 @@ export async function takeLostRun(
     .whereIn('status', statusesBefore('lose', outcome.status))
     .update(
       outcome.status === 'queued'
-        ? { ...backToQueue(database, outcome.delayMs), attempt: run.attempt + 1 }
+        ? { ...backToQueue(database, outcome.delayMs), ...expiryOfLost(database, run), attempt: run.attempt + 1 }
         : {
             status: outcome.status,
             phase: 'finished',

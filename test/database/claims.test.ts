@@ -159,6 +159,21 @@ describeOnBoth('claims', (current) => {
     expect(second.leaseToken).not.toBe(first.leaseToken);
   });
 
+  it('give a run that was lost another day, but for a restore: it may come from a copy of the database', async () => {
+    const { database } = current();
+    const until = database.now(60_000);
+    const lost = { status: 'running', lease_token: 't', lease_expires_at: database.now(-60_000), expires_at: until };
+    const backup = await insertRun(database, await insertJob(database), { ...lost, max_attempts: 3 });
+    const restore = await insertRun(database, await insertJob(database), { ...lost, max_attempts: 3, kind: 'restore' });
+    for (const run of await findLostRuns(database, 1_000))
+      await database.transaction(async (trx) => await takeLostRun(database, trx, run, 1_000));
+    const rows = database.knex('s3_cloudbackup_runs').where('status', 'queued');
+    const soon = (await rows.clone().where('expires_at', '<=', database.now(61_000)).pluck('uuid')) as string[];
+    expect(await rows.clone().pluck('uuid')).toHaveLength(2);
+    expect(soon).toEqual([restore.uuid]);
+    expect(soon).not.toContain(backup.uuid);
+  });
+
   it('allow one active backup a job, and the next one when it is over', async () => {
     const { database } = current();
     const job = await insertJob(database);

@@ -174,6 +174,16 @@ describe('an encrypted job of a bucket', () => {
     expect(run).toMatchObject({ status: 'success', objects_transferred: 0, point: { files: 6 } });
   }, 90_000);
 
+  it('has its newest point again after an older copy of the database came back, by the rights of the worker', async () => {
+    const points = world.database.knex('s3_cloudbackup_restore_points').where({ run_uuid: run.run_id });
+    await points.clone().delete();
+    const reindexed = world.execute('reindex', [job]);
+    expect([reindexed.stderr, reindexed.status]).toEqual(['', 0]);
+    const again = await world.client.runs.get(run.run_id);
+    expect(again.point).toMatchObject({ files: 6, complete: true });
+    run = again;
+  }, 60_000);
+
   it('is restored by the recovery kit alone, without anything of this package', async () => {
     const kit = await world.client.recovery.kit(job, 'Shop');
     writeFileSync(join(folder, 'kit.zip'), await buffer(kit.body(new AbortController().signal)));

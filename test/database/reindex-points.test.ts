@@ -1,0 +1,94 @@
+import { expect, it } from '@jest/globals';
+import { v7 } from 'uuid';
+import { beginDeletingData } from '../../src/database/job-data.ts';
+import { applyReindex, beginReindex } from '../../src/database/reindex.ts';
+import { holdPoint, livePoints, renewHolds } from '../../src/database/restore-points.ts';
+import { readWorkerJob } from '../../src/database/worker-jobs.ts';
+import type { IndexedPoint, ReindexPlan } from '../../src/layout/reindex.ts';
+import { describeOnBoth } from './both.ts';
+import { insertPointOf, ownMaintenance, statesOf } from './retention-rows.ts';
+import { insertJob, insertRun, type TestJob } from './rows.ts';
+
+const NOTHING: ReindexPlan = {
+  ...{ points: [], deleting: [], lost: [], runs: [], unusable: [] },
+  ...{ generation: 4, frozen: false },
+};
+
+describeOnBoth('points after a reindex', (current) => {
+  async function reindex(job: TestJob, plan: Partial<ReindexPlan>): Promise<void> {
+    const { database } = current();
+    const row = await readWorkerJob(database, { uuid: job.uuid });
+    if (row === null) throw new Error('the job is gone');
+    const lease = await beginReindex(database, row, { leaseMs: 60_000, marginMs: 1_000, host: 'here' });
+    if (lease === null) throw new Error('the job is busy');
+    const sizes = { total: 0, byClaim: new Map<string, number>() };
+    expect(await applyReindex(database, row, lease, { ...NOTHING, ...plan }, sizes)).toBe('applied');
+  }
+
+  /** The point of this run, as its manifest in the bucket tells it. */
+  function found(job: TestJob, run: string): IndexedPoint {
+    const place = { run, claim: 'c1-00000000', generation: 3 };
+    const counts = { files: 5, bytes: 50, stored: 5, carried: 0, failed: 0 };
+    const manifest = {
+      ...{ format: 1 as const, job: job.uuid, ...place, parent: null, created_at: '2026-05-04T02:00:00.123Z' },
+      ...{ source_type: 'sftp', complete: true, frozen: false, ...counts, chunks: [], key_id: '00000000', mac: '' },
+    };
+    return { manifest, sha256: 'a'.repeat(64), key: 'manifests/x.json', state: 'kept', known: null };
+  }
+
+  it('are those that the bucket holds, also where one had been given up', async () => {
+    const { database } = current();
+    const job = await insertJob(database);
+    const uuid = await insertPointOf(database, job, 3);
+    const [point] = await livePoints(database, job.id);
+    await reindex(job, { lost: [uuid] });
+    expect(await statesOf(database, job)).toEqual(['pruned']);
+    await reindex(job, { points: [found(job, point?.runUuid ?? '')] });
+    expect(await livePoints(database, job.id)).toMatchObject([
+      { uuid, state: 'kept', runUuid: point?.runUuid, generation: 3, manifestSha256: 'a'.repeat(64), complete: true },
+    ]);
+  });
+
+  it('are held by nobody who held them before they were given up', async () => {
+    const { database } = current();
+    const job = await insertJob(database);
+    const uuids = [await insertPointOf(database, job, 1), await insertPointOf(database, job, 2)];
+    const tokens: string[] = [];
+    for (const { id } of await livePoints(database, job.id)) {
+      const token = await holdPoint(database, { pointId: id, runUuid: v7(), purpose: 'restore', ttlMs: 60_000 });
+      if (token !== null) tokens.push(token);
+    }
+    expect(await renewHolds(database, tokens, 60_000)).toBe(2);
+    await reindex(job, { lost: uuids.slice(0, 1), deleting: uuids.slice(1) });
+    // The restores that read them are told with their next heartbeat.
+    expect(await renewHolds(database, tokens, 60_000)).toBe(0);
+    expect(await statesOf(database, job)).toEqual(['pruned', 'deleting']);
+  });
+
+  it('are restored by nobody who began in another time: a copy of the database may hold restores that are long over', async () => {
+    const { database } = current();
+    const job = await insertJob(database);
+    const other = await insertJob(database);
+    const waiting = await insertRun(database, job, { kind: 'restore', status: 'queued' });
+    const silent = { kind: 'restore', status: 'running', lease_token: 'x', lease_expires_at: database.now(-60_000) };
+    const lost = await insertRun(database, job, silent);
+    const alive = await insertRun(database, job, { ...silent, lease_expires_at: database.now(60_000) });
+    const elsewhere = await insertRun(database, other, silent);
+    await reindex(job, {});
+    const status = async (run: { id: number }): Promise<unknown> =>
+      ((await database.knex('s3_cloudbackup_runs').where('id', run.id).first('status')) as { status: string }).status;
+    expect([await status(waiting), await status(lost)]).toEqual(['cancelled', 'failed']);
+    expect([await status(alive), await status(elsewhere)]).toEqual(['running', 'running']);
+  });
+
+  it('do not go at once because the database is a copy from before somebody brought their job back', async () => {
+    const { database } = current();
+    const over = { status: 'deleted', data_state: 'grace', data_delete_at: database.now(-86_400_000) };
+    const job = await insertJob(database, over);
+    await insertPointOf(database, job, 1);
+    await reindex(job, {});
+    const lease = await ownMaintenance(database, job);
+    expect(await beginDeletingData(database, lease, job.id)).toBe('grace');
+    expect(await statesOf(database, job)).toEqual(['kept']);
+  });
+});
