@@ -93,6 +93,15 @@ describe('listing an SFTP source', () => {
     ]);
   });
 
+  it('names a link that it cannot look behind, instead of taking what lay there for deleted', async () => {
+    const folder = folderWith('closed', { here: 'x' });
+    // No system can look at such a name; as for one that nobody has the right to see, the answer is not "there is nothing".
+    symlinkSync('n'.repeat(300), join(folder, 'data'));
+    const { files, outcome } = await listAll(overSsh(folder));
+    expect([...files.keys()]).toEqual(['here']);
+    expect(outcome).toEqual({ complete: false, unreadable: ['data'], skipped: [] });
+  });
+
   it('leaves pipes and sockets alone, whose reading would block the server', async () => {
     const folder = folderWith('special', { file: 'x' });
     execFileSync('mkfifo', [join(folder, 'pipe')]);
