@@ -226,6 +226,7 @@ function deniedCode(code: ErrorCode, reason: unknown): ErrorCode {
 }
 
 function networkCode(reason: unknown): ErrorCode {
+  if (reason === 'HOST_NOT_ALLOWED') return 'HOST_NOT_ALLOWED';
   if (reason === 'ENOTFOUND' || reason === 'EAI_AGAIN') return 'ERR_HOST_UNKNOWN';
   return reason === 'ECONNREFUSED' ? 'ERR_CONNECTION_REFUSED' : 'ERR_NETWORK';
 }

@@ -101,7 +101,8 @@ export const s3Compatible: SourceType<typeof CompatibleConfig> = {
     origin: originOf(config, path),
     side: s3Side,
     pace: s3Pace,
-    reach: { by: 'name' },
+    // The transfer program goes wherever a server's answer leads it.
+    reach: { by: 'proxy', option: 'override.http_proxy', onlyServer: false, unlessAllowed: true },
   }),
   location: (config, path): ObjectLocation => {
     const { host, port } = parseEndpoint(config.endpoint);

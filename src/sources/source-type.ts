@@ -38,14 +38,15 @@ export interface RemoteDefinition {
 }
 
 /**
- * How the transfer program is kept to the hosts that were checked. `name`: not at all (hosts that no customer chose, and S3, which
- * the kernel's rules guard). `address`: option `host` becomes the address that was checked. `proxy`: all traffic passes a proxy of ours,
- * which the program is told in `option`; with `onlyServer` it leads to the source's first host alone.
+ * How the transfer program is kept to the hosts that were checked. `name`: not at all (hosts that no customer chose). `address`: option
+ * `host` becomes the address that was checked. `proxy`: all traffic passes a proxy of ours, which the program is told in `option`; with
+ * `onlyServer` it leads to the source's first host alone, and with `unlessAllowed` a server that the operator has allowed by its name is
+ * trusted to lead nowhere else.
  */
 export type Reach =
   | { readonly by: 'name' }
   | { readonly by: 'address' }
-  | { readonly by: 'proxy'; readonly option: string; readonly onlyServer: boolean };
+  | { readonly by: 'proxy'; readonly option: string; readonly onlyServer: boolean; readonly unlessAllowed?: true };
 
 export interface Pace {
   /** Files at once; null: as many as the worker allows. */

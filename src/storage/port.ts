@@ -1,3 +1,4 @@
+import type { LookupFunction } from 'node:net';
 import type { Readable } from 'node:stream';
 import type { DeletableKey } from '../layout/deletable.ts';
 
@@ -111,4 +112,6 @@ export interface BucketAccess {
   readonly secretKey: string;
   /** rclone's name of the dialect: `Ceph`, `Other`, `Rclone`, `AWS`, `Minio` … */
   readonly provider: string;
+  /** How our own client finds the address of the endpoint's name; absent: as the system does. */
+  readonly lookup?: LookupFunction;
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
+import { isIP, type LookupFunction } from 'node:net';
 import { join } from 'node:path';
 import { pinHostKey, rememberSeenHostKey, type WorkerJob } from '../database/worker-jobs.ts';
 import { BackupError } from '../errors/backup-error.ts';
@@ -11,6 +12,7 @@ import {
   readSource,
   type RemoteDefinition,
   type Source,
+  type SourceOrigin,
 } from '../sources/registry.ts';
 import { hostKeyChanged } from '../sources/ssh-errors.ts';
 import { startEgressProxy } from '../security/egress-proxy.ts';
@@ -134,10 +136,33 @@ export async function keptToHosts(
   const { reach } = definition;
   if (reach.by === 'name') return definition;
   if (reach.by === 'address') return atAddress(definition, address);
+  if (reach.unlessAllowed === true && address === undefined) return definition;
   const pinned = { ...server, address: address ?? server.host };
   const proxy = await startEgressProxy({ guard, ...(reach.onlyServer ? { server: pinned } : {}) });
   atEnd(async () => await proxy.close());
-  return { ...definition, options: { ...definition.options, [reach.option]: proxy.url } };
+  return {
+    ...definition,
+    options: { ...definition.options, [reach.option]: proxy.url },
+    origin: lookedUpBy(guard, definition.origin, server.port),
+  };
+}
+
+/** Our own client follows no redirects, but the name may lead elsewhere with each of its connections. */
+function lookedUpBy(guard: EgressGuard, origin: SourceOrigin, port: number): SourceOrigin {
+  if (origin.kind !== 's3') return origin;
+  const lookup: LookupFunction = (host, options, done) => {
+    guard.check(host, port).then(
+      ({ addresses }) => {
+        const found = addresses.map((address) => ({ address, family: isIP(address) }));
+        const [first] = found;
+        if (first === undefined) done(new Error(`${host} has no address that may be connected to`), '');
+        else if (options.all === true) done(null, found);
+        else done(null, first.address, first.family);
+      },
+      (error: unknown) => done(error as NodeJS.ErrnoException, ''),
+    );
+  };
+  return { ...origin, access: { ...origin.access, lookup } };
 }
 
 /** @param pinned a server with several keys is asked for the kind of this one, so that a further key is no change */

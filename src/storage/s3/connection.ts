@@ -113,6 +113,7 @@ export class S3Connection {
           headers: this.#signedHeaders(request, path),
           agent: secure ? httpsAgent : httpAgent,
           timeout: this.#idleTimeoutMs,
+          ...(this.#access.lookup ? { lookup: this.#access.lookup } : {}),
           ...(request.signal ? { signal: request.signal } : {}),
         },
         resolve,

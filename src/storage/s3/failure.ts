@@ -54,7 +54,7 @@ const RETRIED_CODES = new Set([
 
 /** Another attempt may succeed. Every request of this client is idempotent, so it is also safe after an answer was lost. */
 export function isWorthRetrying(failure: S3Failure): boolean {
-  if (failure.status === 0) return !isCertificateProblem(failure.code);
+  if (failure.status === 0) return !isCertificateProblem(failure.code) && failure.code !== 'HOST_NOT_ALLOWED';
   return (
     failure.status === 408 ||
     failure.status === 429 ||
