@@ -40,7 +40,8 @@ export async function openManifest(
   const digest = sha256(bytes);
   if (expectedSha256 !== undefined && digest !== expectedSha256)
     throw invalid(key, 'it is not the one that was committed');
-  return { key, manifest: parseManifest(bytes, { key, job: source.job }, source.keys), sha256: digest };
+  const committed = expectedSha256 !== undefined;
+  return { key, manifest: parseManifest(bytes, { key, job: source.job, committed }, source.keys), sha256: digest };
 }
 
 /** As `openManifest`; null when it is missing or altered, instead of an error. */

@@ -59,10 +59,15 @@ export function manifestBytes(manifest: Omit<Manifest, 'key_id' | 'mac'>, keys: 
 }
 
 /**
- * Reads a manifest that lies at `key` (relative to the prefix of `job`) and holds it to its form, its name and its MAC.
+ * Reads a manifest that lies at `key` (relative to the prefix of `job`) and holds it to its form, its name and its MAC. Of bytes that are known to
+ * be those that were committed, the MAC proves nothing more: they are read also when the secret that signed them was lost.
  * @throws BackupError `ERR_MANIFEST_INVALID`, or `ERR_KEY_UNKNOWN` when the secret that signed it is not configured.
  */
-export function parseManifest(bytes: Buffer, place: { key: string; job: string }, keys: MacKeys): Manifest {
+export function parseManifest(
+  bytes: Buffer,
+  place: { readonly key: string; readonly job: string; readonly committed?: boolean },
+  keys: MacKeys,
+): Manifest {
   const parsed = ManifestSchema.safeParse(jsonOf(bytes, place.key));
   if (!parsed.success) throw invalid(place.key, z.prettifyError(parsed.error));
   const manifest = parsed.data;
@@ -70,7 +75,7 @@ export function parseManifest(bytes: Buffer, place: { key: string; job: string }
     throw invalid(place.key, 'it is the manifest of something else');
   }
   const verdict = verifyMac(manifest, place.job, keys);
-  if (verdict === 'unknown_key') {
+  if (verdict === 'unknown_key' && place.committed !== true) {
     throw new BackupError('ERR_KEY_UNKNOWN', undefined, { details: { keyId: manifest.key_id } });
   }
   if (verdict === 'forged') throw invalid(place.key, 'its MAC is wrong');

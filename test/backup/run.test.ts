@@ -1,6 +1,9 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { ConnectionKilled } from '../../src/storage/memory.ts';
+import { sha256 } from '../../src/layout/chunks.ts';
 import { fileKey, okKey, tombstoneKey } from '../../src/layout/keys.ts';
+import { macKeysOf } from '../../src/layout/mac.ts';
+import { manifestBytes } from '../../src/layout/manifest.ts';
 import { TestJob } from './job.ts';
 import { byKeyService } from './key-service.ts';
 
@@ -405,6 +408,18 @@ describe('a claim', () => {
     });
     await expect(job.run({ store })).rejects.toThrow(code('ERR_DEST_NOT_OURS'));
     expect(job.keys('manifests/').filter((key) => key.endsWith('.json'))).toHaveLength(1);
+  });
+
+  it('builds on what was committed, although the secret that signed it is lost', async () => {
+    const { point } = await job.run();
+    const [committed] = job.database.tables.points;
+    const lost = macKeysOf([{ keyId: 'deadbeef', secret: 'lost' }]);
+    const { key_id: _, mac: __, ...manifest } = await job.manifest(point);
+    const bytes = manifestBytes(manifest, lost);
+    job.bucket.write(job.prefix + point.manifestKey, bytes);
+    // The database still knows what it committed.
+    Object.assign(committed ?? {}, { manifestSha256: sha256(bytes) });
+    expect(await job.run()).toMatchObject({ status: 'success', statistics: { unchanged: 5 } });
   });
 
   it('refuses to build on a base that was altered', async () => {
