@@ -1,9 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import type { Database } from '../../src/database/connect.ts';
+import { expect, it } from '@jest/globals';
 import { freezeRetention } from '../../src/database/commit.ts';
 import { recordEvents } from '../../src/database/events.ts';
 import {
@@ -13,84 +8,17 @@ import {
   enqueueRunNotice,
   MAX_SEND_ATTEMPTS,
   noticesOfRun,
-  sendRetryDelayMs,
 } from '../../src/database/outbox.ts';
 import { markDrillOverdue } from '../../src/database/proofs.ts';
 import { pruneNotices } from '../../src/database/prune.ts';
 import { toDatabaseTime } from '../../src/database/times.ts';
 import { catalogue } from '../../src/errors/catalogue.ts';
 import { event } from '../../src/events/catalogue.ts';
-import type { HostPort } from '../../src/host/port.ts';
-import { parseAddresses, recipientsOf } from '../../src/notify/recipients.ts';
 import { sendNotices, type NotifyReport } from '../../src/notify/send.ts';
-import { isWanted } from '../../src/notify/wishes.ts';
-import type { TerminalStatus } from '../../src/runs/state.ts';
-import { describeOnBoth, type TestDatabase } from '../database/both.ts';
+import { describeOnBoth } from '../database/both.ts';
 import { expectUsesIndex } from '../database/explain.ts';
 import { insertJob, insertRun } from '../database/rows.ts';
-
-type Mail = Parameters<HostPort['sendEmail']>[0];
-
-interface Post {
-  readonly mails: Mail[];
-  readonly host: Pick<HostPort, 'settings' | 'client' | 'timezone' | 'sendEmail'>;
-}
-
-function post(settings: Record<string, string> = { cloudbackup_email_template: '12' }, refuse: string[] = []): Post {
-  const mails: Mail[] = [];
-  return {
-    mails,
-    host: {
-      settings: () => Promise.resolve(new Map(Object.entries(settings))),
-      client: (id) =>
-        Promise.resolve(
-          id === 99 ? null : { id, email: `owner-${id}@example.test`, firstName: 'Ada', lastName: 'Lovelace' },
-        ),
-      timezone: () => Promise.resolve('Europe/Berlin'),
-      sendEmail: async (mail) => {
-        const problem = refuse.shift();
-        if (problem !== undefined) throw new Error(problem);
-        mails.push(mail);
-        await Promise.resolve();
-      },
-    },
-  };
-}
-
-/** A run that is over, with its notice. */
-async function endedRun(
-  database: Database,
-  status: TerminalStatus,
-  jobColumns: Record<string, unknown> = {},
-  runColumns: Record<string, unknown> = {},
-): Promise<{ runId: number; runUuid: string; jobUuid: string }> {
-  const job = await insertJob(database, jobColumns);
-  const run = await insertRun(database, job, { status, ...runColumns });
-  await database.transaction(
-    async (trx) =>
-      await enqueueRunNotice(trx, database, {
-        id: run.id,
-        uuid: run.uuid,
-        jobId: job.id,
-        clientId: job.clientId,
-        kind: 'backup',
-        status,
-      }),
-  );
-  return { runId: run.id, runUuid: run.uuid, jobUuid: job.uuid };
-}
-
-async function settings(database: Database, clientId: number, columns: Record<string, unknown>): Promise<void> {
-  const now = toDatabaseTime(Date.now());
-  await database
-    .knex('s3_cloudbackup_settings')
-    .insert({ client_id: clientId, created_at: now, updated_at: now, ...columns });
-}
-
-async function statuses(database: Database): Promise<string[]> {
-  const rows = (await database.knex('s3_cloudbackup_outbox').orderBy('id').select('status')) as { status: string }[];
-  return rows.map((row) => row.status);
-}
+import { endedRun, post, settings, statuses, type Post } from './post.ts';
 
 describeOnBoth('notices', (current) => {
   const send = async (to: Post): Promise<NotifyReport> =>
@@ -409,105 +337,6 @@ describeOnBoth('notices', (current) => {
     );
     await expectUsesIndex(test, dueNotices(database).limit(20).select('id'));
     await expectUsesIndex(test, database.knex('s3_cloudbackup_outbox').where('dedupe_key', 'key-7').select('id'));
-  });
-});
-
-// Slow: it starts Node some twenty times.
-describeOnBoth('notify processes', (current) => {
-  const script = fileURLToPath(new URL('./notices.process.ts', import.meta.url));
-  const start = (test: TestDatabase, ...more: string[]): ChildProcess =>
-    spawn(process.execPath, [script, JSON.stringify(test.settings), ...more], {
-      env: { ...process.env, NODE_OPTIONS: '' },
-      stdio: ['ignore', 'ignore', 'inherit'],
-    });
-  const prepare = async (database: Database, runs: number): Promise<string[]> => {
-    await database.knex.schema.dropTableIfExists('test_mails');
-    await database.knex.schema.createTable('test_mails', (table) => {
-      table.increments('id');
-      table.string('run', 36);
-    });
-    const uuids: string[] = [];
-    for (let run = 0; run < runs; run += 1) uuids.push((await endedRun(database, 'failed')).runUuid);
-    return uuids.sort();
-  };
-  const sent = async (database: Database): Promise<string[]> =>
-    ((await database.knex('test_mails').select('run')) as { run: string }[]).map((row) => row.run).sort();
-
-  it('that work at the same time send every mail once', async () => {
-    const { database } = current();
-    const runs = await prepare(database, 30);
-    const processes = Array.from({ length: 4 }, () => start(current(), 'once'));
-    await Promise.all(processes.map(async (child) => await once(child, 'exit')));
-    expect(await sent(database)).toEqual(runs);
-    expect(new Set(await statuses(database))).toEqual(new Set(['sent']));
-  });
-
-  it('that are killed again and again lose no mail, and double at most the one that each had in hand', async () => {
-    const { database } = current();
-    const runs = await prepare(database, 16);
-    let kills = 0;
-    // Until everything is sent: leases of the dead are cut short here instead of waiting five minutes for each.
-    while ((await statuses(database)).some((status) => status !== 'sent')) {
-      const child = start(current());
-      const exited = once(child, 'exit');
-      const before = (await sent(database)).length;
-      for (let tries = 0; tries < 200 && (await sent(database)).length < before + 4; tries += 1) await delay(5);
-      child.kill('SIGKILL');
-      await exited;
-      kills += 1;
-      await database
-        .knex('s3_cloudbackup_outbox')
-        .where('status', 'sending')
-        .update({ not_before: toDatabaseTime(0) });
-    }
-    const mails = await sent(database);
-    expect([...new Set(mails)]).toEqual(runs);
-    expect(mails.length).toBeLessThanOrEqual(runs.length + kills);
-  });
-});
-
-describe('addresses', () => {
-  it('are read from JSON and from lists with any separator, each once, only valid ones', () => {
-    expect(parseAddresses('["a@x.test", "b@x.test", 7, "A@X.test"]')).toEqual(['a@x.test', 'b@x.test']);
-    expect(parseAddresses('a@x.test,b@x.test; c@x.test\nd@x.test')).toEqual([
-      'a@x.test',
-      'b@x.test',
-      'c@x.test',
-      'd@x.test',
-    ]);
-    expect(parseAddresses('[a@x.test')).toEqual([]);
-    expect(parseAddresses('x\r\nBcc: evil@x.test')).toEqual(['evil@x.test']);
-    expect(parseAddresses(null)).toEqual([]);
-    expect(recipientsOf({ job: '', client: '[]', clientEmail: 'me@x.test' })).toEqual(['me@x.test']);
-    expect(recipientsOf({ job: '', client: '', clientEmail: '' })).toEqual([]);
-  });
-});
-
-describe('wishes', () => {
-  const none = { onSuccess: null, onWarning: null, onFailure: null };
-  const operator = { tellCancelled: false };
-
-  it('of the job win over those of its client, and those over the defaults', () => {
-    expect(isWanted('success', none, null, operator)).toBe(false);
-    expect(isWanted('warning', none, null, operator)).toBe(true);
-    expect(isWanted('partial_success', none, null, operator)).toBe(true);
-    expect(isWanted('failed', none, null, operator)).toBe(true);
-    expect(isWanted('overdue', none, null, operator)).toBe(true);
-    expect(isWanted('cancelled', none, null, operator)).toBe(false);
-    const client = { onSuccess: true, onWarning: false, onFailure: false };
-    expect(isWanted('success', none, client, operator)).toBe(true);
-    expect(isWanted('overdue', none, client, operator)).toBe(false);
-    expect(isWanted('failed', { ...none, onFailure: true }, client, operator)).toBe(true);
-    expect(isWanted('success', { ...none, onSuccess: false }, client, operator)).toBe(false);
-    expect(isWanted('cancelled', none, null, { tellCancelled: true })).toBe(true);
-  });
-});
-
-describe('the delay of a mail that was refused', () => {
-  it('doubles from a minute to six hours', () => {
-    const delays = Array.from({ length: MAX_SEND_ATTEMPTS }, (_, index) => sendRetryDelayMs(index + 1, () => 0.5));
-    expect(delays.slice(0, 3)).toEqual([60_000, 120_000, 240_000]);
-    expect(Math.max(...delays)).toBe(6 * 3_600_000);
   });
 });
 
