@@ -61,6 +61,7 @@ const styles = {
   elapsed,
   clock: (at) => clock.format(at),
   slot: (at) => slot.format(at),
+  exact: (at) => exact.format(at),
 };
 
 function show(root) {

@@ -247,12 +247,15 @@ describe('the pages', () => {
 
   it('ask about the data before a job goes, and list what is still there', async () => {
     expect((await ada().page(`/jobs/${job}/delete`)).text).toContain('Delete them after 14 days');
+    const run = await rows('runs').where('job_uuid', job).pluck('uuid');
+    expect((await ada().page(`/runs/${run[0]}`)).text).toContain('Run again');
     await post('cloudbackup_delete_job', { job_id: job, data: 'delete' });
     const page = (await ada().page('/jobs/deleted')).text;
     expect(page).toContain(job);
     expect(page).toContain('Bring back');
     expect((await ada().page('/jobs')).text).toContain('/jobs/deleted');
-    // Its runs and points are still shown elsewhere, and lead to the job.
+    // Its runs and points are still shown elsewhere, and lead to the job; to run it again is not offered.
+    expect((await ada().page(`/runs/${run[0]}`)).text).not.toContain('Run again');
     const old = await ada().page(`/jobs/${job}`);
     expect([old.status, old.headers['location']]).toEqual([303, '/backup/jobs/deleted']);
     expect((await portal.as('grace').page(`/jobs/${job}`)).status).toBe(404);

@@ -174,7 +174,7 @@ export const apiErrors = {
     status: 403,
     what: 'That was not confirmed: the password, or the name of the job, is not right.',
     data: NOTHING_CHANGED,
-    action: 'Enter it again. After some attempts you have to wait a minute.',
+    action: 'Enter it again. After ten wrong ones you have to wait a quarter of an hour.',
   },
   LAYOUT_FIXED: {
     status: 409,

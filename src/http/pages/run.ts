@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isBackupError } from '../../errors/backup-error.ts';
 import type { ClientServices } from '../../jobs/client.ts';
 import { RunId } from '../../protocol/fields.ts';
 import type { EventView, ProgressView, RestoreView, RunView } from '../../protocol/run.ts';
@@ -27,6 +28,7 @@ export const runPage = page({
   handle: async ({ client, params: { run_id: runId }, query, request }) => {
     const { run, progress, events } = await readRun(client, runId);
     const model = {
+      jobIsThere: !progress.terminal || (await isThere(client, run.job_id)),
       files: progress.terminal ? await runFilesModel(client, runId, query) : null,
       validationLog: await validationLog(client, run, progress),
       ...runModel(run, progress, events, { now: request.now, all: query.events === 'all' }),
@@ -36,6 +38,17 @@ export const runPage = page({
     return request.whole ? view('pages/run.njk', model) : view('partials/run_live.njk', { ...model, csrf: '' });
   },
 });
+
+/** A deleted job has runs still, but cannot run again. */
+async function isThere(client: ClientServices, jobId: string): Promise<boolean> {
+  try {
+    await client.jobs.get(jobId);
+    return true;
+  } catch (error) {
+    if (isBackupError(error, 'JOB_NOT_FOUND')) return false;
+    throw error;
+  }
+}
 
 async function readRun(
   client: ClientServices,
