@@ -3,14 +3,13 @@ import type { Knex } from 'knex';
 import { v7 } from 'uuid';
 import type { IndexedPoint, IndexedRun, ReindexPlan } from '../layout/reindex.ts';
 import { activeKey, isTerminal, statusesBefore, type RunStatus } from '../runs/state.ts';
+import { coolOffAnew, graceAnew } from './after-reindex.ts';
 import { freezeRetention } from './commit.ts';
 import { isDuplicate, type Database } from './connect.ts';
 import type { Lease } from './leases.ts';
 import { insertPoint } from './restore-points.ts';
 import { toDatabaseTime } from './times.ts';
 import type { WorkerJob } from './worker-jobs.ts';
-
-const GRACE_MS = 14 * 86_400_000;
 
 /**
  * Queues nothing and waits for nobody: takes the job's active key for a reindex, as a run of its own that is running already.
@@ -173,21 +172,10 @@ export async function applyReindex(
       .where('generation', '<', plan.generation)
       .update({ generation: plan.generation });
     await graceAnew(database, trx, job.id);
+    if (plan.points.some(({ known }) => known === null)) await coolOffAnew(database, trx, job, lease);
     if (plan.frozen) await freezeRetention(database, trx, job.id, 'reindexed', lease.runUuid);
     return 'applied';
   });
-}
-
-/**
- * Data that waits for its deletion waits anew: the database may be an older copy, from before somebody brought the job back, and all that was
- * backed up since would go with it.
- */
-async function graceAnew(database: Database, trx: Knex.Transaction, jobId: number): Promise<void> {
-  await trx('s3_cloudbackup_jobs')
-    .where({ id: jobId })
-    .whereIn('data_state', ['grace', 'ending'])
-    .where('data_delete_at', '<', database.now(GRACE_MS))
-    .update({ data_delete_at: database.now(GRACE_MS) });
 }
 
 /** Terminal rows keep their status; a run that only the bucket knows becomes a row, so that its folder is explained and collected. */

@@ -1,8 +1,10 @@
 import { expect, it } from '@jest/globals';
 import { v7 } from 'uuid';
 import { beginDeletingData } from '../../src/database/job-data.ts';
+import { applyPending, findDueMaintenance } from '../../src/database/maintenance.ts';
 import { applyReindex, beginReindex } from '../../src/database/reindex.ts';
 import { holdPoint, livePoints, renewHolds } from '../../src/database/restore-points.ts';
+import { planNow } from '../../src/database/retention.ts';
 import { readWorkerJob } from '../../src/database/worker-jobs.ts';
 import type { IndexedPoint, ReindexPlan } from '../../src/layout/reindex.ts';
 import { describeOnBoth } from './both.ts';
@@ -90,5 +92,22 @@ describeOnBoth('points after a reindex', (current) => {
     const lease = await ownMaintenance(database, job);
     expect(await beginDeletingData(database, lease, job.id)).toBe('grace');
     expect(await statesOf(database, job)).toEqual(['kept']);
+  });
+
+  it('go by the retention of an older copy only after a cool-off, in which somebody can change it', async () => {
+    const { database } = current();
+    const job = await insertJob(database, { retention_mode: 'keep_last_n', retention_value: 1 });
+    for (const generation of [1, 2, 3]) await insertPointOf(database, job, generation);
+    const going = async (): Promise<number> => (await planNow(database, database.knex, job.id, null)).remove.length;
+    expect(await going()).toBe(2);
+    await reindex(job, {});
+    expect(await going()).toBe(2);
+    const forgotten = await insertRun(database, job, { status: 'success', claim: 1 });
+    await reindex(job, { points: [found(job, forgotten.uuid)] });
+    expect(await going()).toBe(0);
+    const [due] = await findDueMaintenance(database, 'kept', Date.now() + 8 * 86_400_000, null, 10);
+    expect(due?.pendingActsAt).toBeGreaterThan(Date.now() + 6 * 86_400_000);
+    await database.transaction(async (trx) => due && (await applyPending(database, trx, due)));
+    expect(await going()).toBe(3);
   });
 });
