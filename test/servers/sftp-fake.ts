@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { AddressInfo, Server as NetServer } from 'node:net';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import ssh2, { type SFTPWrapper } from 'ssh2';
 
 /** What the server says of a name: a folder, or a file of so many bytes. */
@@ -13,7 +13,7 @@ export interface SftpFake {
   readonly password: string;
   /** `ssh-ed25519 AAAA…` */
   readonly hostKey: string;
-  close(): Promise<void>;
+  close(): void;
 }
 
 const { STATUS_CODE } = ssh2.utils.sftp;
@@ -41,15 +41,24 @@ export async function startSftpFake(options: {
       accept().on('sftp', (begin) => answer(begin(), options));
     });
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  const sockets = new Set<Socket>();
+  // Answers are small and wait for each other: they must not be held back to be sent together.
+  const listener = createServer({ noDelay: true }, (socket) => {
+    sockets.add(socket);
+    server.injectSocket(socket);
+  });
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
   return {
     host: '127.0.0.1',
-    port: ((server as unknown as NetServer).address() as AddressInfo).port,
+    port: (listener.address() as AddressInfo).port,
     user,
     password,
     hostKey: key.public.split(' ').slice(0, 2).join(' '),
-    close: async () => await new Promise((resolve) => server.close(() => resolve())),
+    close() {
+      for (const socket of sockets) socket.destroy();
+      listener.close();
+    },
   };
 }
 
@@ -72,6 +81,8 @@ function answer(sftp: SFTPWrapper, options: Parameters<typeof startSftpFake>[0])
     if (entry === null) sftp.status(id, STATUS_CODE.NO_SUCH_FILE);
     else sftp.attrs(id, attributesOf(entry));
   };
+  // Whoever has said all waits for the server to close the channel.
+  sftp.on('end', () => sftp.end());
   sftp.on('REALPATH', (id, path) => {
     const filename = path === '.' ? '/' : path;
     sftp.name(id, [{ filename, longname: filename, attrs: attributesOf('folder') }]);

@@ -164,10 +164,11 @@ export function classify(message: string, sides: Sides): Classified {
   return { code: side.codes?.[kind] ?? usual[kind], whole };
 }
 
+/** Requests of S3 and of Google and Dropbox, and what the file servers' backends call the steps of writing a file. */
 const WRITES =
-  /S3: (?:PutObject|CreateMultipartUpload|UploadPart|CompleteMultipartUpload|AbortMultipartUpload|CopyObject|UploadPartCopy|CreateBucket)\b|\b(?:Put|Post|PUT|POST) "?https?:/;
+  /S3: (?:PutObject|CreateMultipartUpload|UploadPart|CompleteMultipartUpload|AbortMultipartUpload|CopyObject|UploadPartCopy|CreateBucket)\b|\b(?:Put|Post|PUT|POST) "?https?:|\bupdate (?:stor|getinfo)\b|\bUpdate(?::| \w+ failed)|\bupdate failed:|\bmkParentDir failed|\bmkdir(?::| "| dirExists)/;
 
-/** Which end a message is about: rclone names the remote, or the request, of which only the destination's write. */
+/** Which end a message is about: rclone names the remote, or the request or step, of which only the destination's write. */
 function endOf(message: string): keyof Sides {
   const named = /["'](SRC|DST)(?:CRYPT)?(?:\{[^}]*\})?:/.exec(message)?.[1];
   if (named !== undefined) return named as keyof Sides;

@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import type { ChildEnd } from '../../../src/engines/child.ts';
-import { storageSide, type Sides } from '../../../src/engines/rclone/error-classes.ts';
+import { classify, storageSide, type Sides } from '../../../src/engines/rclone/error-classes.ts';
 import { FailureLog } from '../../../src/engines/rclone/failures.ts';
 import { linesOf, readLog, readLogLine } from '../../../src/engines/rclone/log.ts';
 import type { ErrorCode } from '../../../src/errors/catalogue.ts';
@@ -95,6 +95,15 @@ describe('what rclone says of failures', () => {
     const codes = new Set([...log.files.values()].map(({ code }) => code));
     expect([...codes]).toEqual(file === null ? [] : [file]);
     expect(log.verdict(end, 2)?.code ?? null).toBe(whole);
+  });
+
+  it.each([
+    ['Update Create failed: permission denied', 'ERR_PERMISSION'],
+    ['Put mkParentDir failed: mkdir "folder" failed: permission denied', 'ERR_PERMISSION'],
+    ['Update ReadFrom failed: write large.01f4c649.partial: no space left on device', 'ERR_DISK_FULL'],
+    ['object not found', 'ERR_OBJECT_MISSING'],
+  ] as const)('is told from the step of writing where a file server is written to: %s', (message, code) => {
+    expect(classify(message, { SRC: storageSide, DST: sftpSide }).code).toBe(code);
   });
 
   it('is a failure of single files when others arrived', () => {
