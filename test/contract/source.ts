@@ -3,12 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { folderNames, sampleNames } from '../../src/engines/rclone/sample.ts';
+import type { BackupEngine, SourceFile } from '../../src/engines/port.ts';
 import type { ErrorCode } from '../../src/errors/catalogue.ts';
 import { keyOfPath } from '../../src/layout/encoding.ts';
 import { createEgressGuard } from '../../src/security/egress.ts';
 import { parseSource, remoteOf, type RemoteDefinition, type Source } from '../../src/sources/registry.ts';
 import { ensureBucket, openS3Store } from '../../src/storage/s3.ts';
 import { checkHosts, keptToHosts } from '../../src/worker/open-source.ts';
+import { TestJob } from '../backup/job.ts';
 import { BINARY, copyTo, keysBelow, listAll, openEngine, type TestEngine } from '../engines/rclone/engine.ts';
 import { NASTY_NAMES } from '../layout/names.ts';
 import { freePort } from '../servers/ports.ts';
@@ -138,6 +140,31 @@ export function sourceContract(
       expect(await server.digest()).toBe(before);
     }, 60_000);
 
+    it.each(['sync', 'archive'] as const)(
+      'keeps the last version of a file that changes while it is backed up, and names it (%s)',
+      async (mode) => {
+        const place = [server.path, `moving-${mode}`].filter(Boolean).join('/');
+        const put = async (name: string, content: string): Promise<void> =>
+          void (await server.put(Buffer.from(`moving-${mode}/${name}`), content));
+        await put('stays', 'stays');
+        await put('moves', 'first');
+        const job = new TestJob({ prefix: `moving-${mode}/`, mode });
+        const store = openS3Store(s3.access('all'));
+        const engine = await engineFor(await open({ path: place }));
+        expect(await job.run({ store, engine })).toMatchObject({ status: 'success', point: { stored: 2 } });
+        await put('moves', 'the second');
+        const changing = afterListing(engine, async () => await put('moves', 'and the third'));
+        const { status, point, events } = await job.run({ store, engine: changing });
+        expect(status).toBe('warning');
+        expect(point).toMatchObject({ stored: 1, carried: 1, failed: 0 });
+        const problems = events.flatMap((event) => (event.code === 'FILE_PROBLEMS' ? event.params.problems : []));
+        expect(problems).toMatchObject([{ path: 'moves', outcome: 'carried' }]);
+        // What comes later is whole again.
+        expect(await job.run({ store, engine })).toMatchObject({ status: 'success', point: { stored: 2 } });
+      },
+      120_000,
+    );
+
     it('shows some names for a test of the connection, and its folders to a picker', async () => {
       expect((await sampleNames({ ...(await looking()), limit: 20 })).sort()).toEqual([
         'a.txt',
@@ -209,6 +236,24 @@ export function sourceContract(
       }
     }, 120_000);
   });
+}
+
+/** Does something once, between the listing of the source and the copying. */
+function afterListing(engine: BackupEngine, work: () => Promise<void>): BackupEngine {
+  let done = false;
+  return {
+    ...engine,
+    list(options) {
+      const { files, outcome } = engine.list(options);
+      async function* listed(): AsyncGenerator<SourceFile> {
+        yield* files;
+        if (done) return;
+        done = true;
+        await work();
+      }
+      return { files: listed(), outcome };
+    },
+  };
 }
 
 const TREE: Readonly<Record<string, string>> = {

@@ -29,7 +29,10 @@ sourceContract(
         const slash = path.lastIndexOf('/');
         const parent = folderAt(slash === -1 ? '' : path.subarray(0, slash).toString());
         const modifiedTime = new Date().toISOString();
-        google.file(path.subarray(slash + 1).toString(), content, parent, { modifiedTime });
+        const name = path.subarray(slash + 1).toString();
+        for (const [id, item] of google.items)
+          if (item.name === name && item.parents.includes(parent)) google.items.delete(id);
+        google.file(name, content, parent, { modifiedTime });
       },
       digest: () => JSON.stringify([...google.items.values()]),
       missing: { path: 'nowhere', code: 'ERR_SOURCE_NOT_FOUND' },
