@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,6 +10,7 @@ import { sourceForms } from '../../src/http/pages/source-fields.ts';
 import { startDemo, type Demo } from '../../src/host/demo/start.ts';
 import { startFtp, startWebdav, type FileServer } from '../servers/rclone-files.ts';
 import { startSamba, type SambaServer } from '../servers/samba.ts';
+import { createTestCa, type TestCa } from '../servers/test-ca.ts';
 import { barriersOf } from './accessibility.ts';
 import { launchChromium } from './chromium.ts';
 import { idIn, sftpAddress, signIn, tabTo, type Visitor } from './visitor.ts';
@@ -20,6 +22,9 @@ let folder: string;
 let demo: Demo;
 let browser: Browser;
 let webdav: FileServer & { readonly url: string };
+/** As `webdav`, with a certificate that nobody trusts but who is told to. */
+let sealed: FileServer & { readonly url: string };
+let authority: TestCa;
 let ftp: FileServer;
 let samba: SambaServer;
 const stop = new AbortController();
@@ -29,12 +34,15 @@ beforeAll(async () => {
   const files = join(folder, 'files');
   mkdirSync(join(files, 'Photos', 'Sommer 2024'), { recursive: true });
   writeFileSync(join(files, 'Photos', 'Sommer 2024', 'strand.jpg'), 'not really a picture');
-  [webdav, ftp, samba] = await Promise.all([
+  authority = createTestCa();
+  const { cert: certificate, key } = authority.issue(['127.0.0.1']);
+  [webdav, sealed, ftp, samba] = await Promise.all([
     startWebdav({ folder: files }),
+    startWebdav({ folder: files, tls: { certificate, key } }),
     startFtp({ folder: files }),
     startSamba({ shares: { files } }),
   ]);
-  const alsoAllowed = [webdav, ftp, samba].map(({ host, port }) => `${host}:${port}`);
+  const alsoAllowed = [webdav, sealed, ftp, samba].map(({ host, port }) => `${host}:${port}`);
   [demo, browser] = await Promise.all([
     startDemo({ dataDir: join(folder, 'demo'), port: 0, say: () => undefined, signal: stop.signal, alsoAllowed }),
     launchChromium(),
@@ -45,7 +53,8 @@ afterAll(async () => {
   await browser?.close();
   stop.abort();
   await demo?.stop();
-  await Promise.all([webdav, ftp, samba].map(async (server) => await server?.stop()));
+  await Promise.all([webdav, sealed, ftp, samba].map(async (server) => await server?.stop()));
+  authority?.remove();
   await rm(folder, { recursive: true, force: true });
 }, MINUTE);
 
@@ -126,6 +135,16 @@ describe('the form of a job', () => {
   const servers: readonly (readonly [type: string, choice: string, fields: () => Record<string, string>])[] = [
     ['webdav', '', () => ({ webdav_url: webdav.url, webdav_user: webdav.user, webdav_pass: webdav.password })],
     [
+      'webdav',
+      'with a certificate of its own',
+      () => ({
+        webdav_url: sealed.url,
+        webdav_user: sealed.user,
+        webdav_pass: sealed.password,
+        webdav_ca: new X509Certificate(authority.certificate).toString(),
+      }),
+    ],
+    [
       'smb',
       '',
       () => ({
@@ -153,7 +172,7 @@ describe('the form of a job', () => {
     async (type, choice, fields) => {
       const { page, context, complaints } = await ada();
       await openForm(page, type);
-      if (choice !== '') {
+      if (type === 'nas') {
         await page.check(`input[name="nas_protocol"][value="${choice}"]`);
         // The server of this test speaks no TLS.
         await page.selectOption('#f-nas_ftp_encryption', 'none');

@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { emptyTables } from '../database/both.ts';
-import { MOUNTED, openPortal, type TestPortal } from '../http/portal.ts';
+import { makeJob, MOUNTED, openPortal, type TestPortal } from '../http/portal.ts';
 import { startCloudFake, type CloudFake } from '../servers/cloud-fake.ts';
 import { freePort } from '../servers/ports.ts';
 import { barriersOf } from './accessibility.ts';
@@ -150,6 +150,59 @@ describe('the page of sources', () => {
       expect(await page.evaluate('document.documentElement.scrollWidth <= window.innerWidth')).toBe(true);
       if (process.env['SCREENSHOTS'])
         await page.screenshot({ path: `${process.env['SCREENSHOTS']}/sources-${options.width}.png` });
+      expect(complaints).toEqual([]);
+      await context.close();
+    },
+    MINUTE,
+  );
+});
+
+describe('a job whose account has to be authorized again', () => {
+  it.each([
+    { width: 1280, scheme: 'light' as const },
+    { width: 390, scheme: 'dark' as const },
+  ])(
+    'says so at $width px ($scheme), among all jobs too, and leads to where that is done',
+    async (options) => {
+      const { page, context, complaints } = await visit(options);
+      await page.goto(`${address}/sources`);
+      await page.click('button:text("Connect Google Drive")');
+      await page.waitForURL(`${address}/sources?done=new`);
+      const { knex } = portal.database;
+      const { uuid } = (await knex('s3_cloudbackup_sources').first('uuid')) as { uuid: string };
+      const drive = { source_type: 'google_drive', source_config: {}, source_connection_id: uuid };
+      const job = await makeJob(portal, 'ada', { ...drive, name: 'Office', source_path: '' });
+      await makeJob(portal, 'ada', { name: 'Another' });
+      await page.goto(`${address}/jobs/${job}`);
+      expect(await page.locator('section.banner').count()).toBe(0);
+
+      const meta = JSON.stringify({ error_code: 'ERR_GDRIVE_REFRESH_PRECHECK' });
+      await knex('s3_cloudbackup_sources').update({ status: 'error', meta });
+      await page.reload();
+      const banner = page.locator('section.banner');
+      expect(await banner.count()).toBe(1);
+      expect(await banner.textContent()).toContain('Google Drive of ada@gmail.example has to be authorized again');
+      expect(await barriersOf(page)).toEqual([]);
+      expect(await page.evaluate('document.documentElement.scrollWidth <= window.innerWidth')).toBe(true);
+      if (process.env['SCREENSHOTS'])
+        await page.screenshot({ path: `${process.env['SCREENSHOTS']}/job-account-${options.width}.png` });
+
+      await page.goto(`${address}/jobs?status=attention`);
+      expect(await page.locator('.job-card').count()).toBe(1);
+      expect(await page.textContent('.job-card')).toContain('Google Drive has to be authorized again');
+      expect(await barriersOf(page)).toEqual([]);
+      if (process.env['SCREENSHOTS'])
+        await page.screenshot({ path: `${process.env['SCREENSHOTS']}/jobs-account-${options.width}.png` });
+
+      await page.click('.job-card h2 a');
+      await page.waitForURL(`${address}/jobs/${job}`);
+      await tabTo(page, 'section.banner a');
+      await page.keyboard.press('Enter');
+      await page.waitForURL(`${address}/sources`);
+      await page.click('tbody button:text("Re-authorize")');
+      await page.waitForURL(`${address}/sources?done=new`);
+      await page.goto(`${address}/jobs/${job}`);
+      expect(await page.locator('section.banner').count()).toBe(0);
       expect(complaints).toEqual([]);
       await context.close();
     },
