@@ -1,4 +1,5 @@
 import { realpathSync, statSync } from 'node:fs';
+import { BackupError } from '../errors/backup-error.ts';
 import type { Database } from './connect.ts';
 
 /**
@@ -23,6 +24,9 @@ async function mysqlIdentity(database: Database): Promise<string> {
   const [schemas] = (await database.knex.raw('SELECT DATABASE() AS name')) as [{ name: string }[]];
   const schema = schemas[0]?.name ?? '';
   const cluster = await variable(database, 'STATUS', 'wsrep_cluster_state_uuid');
+  // A node that has not joined its cluster yet: every other such node would pass for it.
+  if (/^[0-]+$/.test(cluster))
+    throw new BackupError('ERR_DATABASE_UNREACHABLE', 'This node of the database has not joined its cluster yet.');
   if (cluster) return `galera:${cluster}/${schema}`;
   // MariaDB: server_uid; MySQL: server_uuid.
   const server =
