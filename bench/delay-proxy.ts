@@ -29,12 +29,14 @@ function carry(from: Socket, to: Socket): void {
   const underway: { due: number; bytes: Buffer | null }[] = [];
   let bytesUnderway = 0;
   let timer: NodeJS.Timeout | null = null;
+  /** The other side takes nothing more for the moment. */
+  let isFull = false;
 
   const send = (bytes: Buffer | null): void => {
     underway.push({ due: performance.now() + delayMs, bytes });
     bytesUnderway += bytes?.length ?? 0;
     if (bytesUnderway > MOST_UNDERWAY) from.pause();
-    if (timer === null) wait();
+    if (timer === null && !isFull) wait();
   };
   const wait = (): void => {
     const first = underway[0];
@@ -50,10 +52,12 @@ function carry(from: Socket, to: Socket): void {
       else if (to.writable) to.write(bytes);
       bytesUnderway -= bytes?.length ?? 0;
     }
-    if (to.writableNeedDrain) return void to.once('drain', resume);
-    resume();
+    isFull = to.writableNeedDrain;
+    if (isFull) to.once('drain', resume);
+    else resume();
   };
   const resume = (): void => {
+    isFull = false;
     if (bytesUnderway <= MOST_UNDERWAY) from.resume();
     if (timer === null) wait();
   };

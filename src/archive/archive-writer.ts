@@ -1,5 +1,5 @@
+import { giveBack } from '../storage/give-back.ts';
 import { FrameBuilder, type Member, type RawFrame } from './frame-builder.ts';
-import { giveBack } from './give-back.ts';
 import type { ObjectSeries, Place } from './object-series.ts';
 import { END_OF_ARCHIVE, type TarMember } from './tar.ts';
 import { compressFrame } from './zstd-frames.ts';
@@ -74,11 +74,11 @@ export class ArchiveWriter {
     this.#throwFailure();
   }
 
-  async #send(frame: RawFrame, compressed: Buffer): Promise<void> {
+  async #send(frame: RawFrame, compressed: readonly Buffer[]): Promise<void> {
     if (this.#failure !== null) return;
-    const { length } = compressed;
-    const place = await this.#options.objects.append(compressed);
-    giveBack(compressed);
+    const length = compressed.reduce((sum, piece) => sum + piece.length, 0);
+    const place = await this.#options.objects.append(compressed, length);
+    for (const piece of compressed) giveBack(piece);
     for (const member of frame.begins) this.#starts.set(member, place);
     const end = place.position + length;
     for (const member of frame.ends) {

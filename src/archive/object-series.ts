@@ -1,8 +1,8 @@
 import { archiveKey } from '../layout/keys.ts';
 import type { FileSealer } from '../crypt/file-format.ts';
 import type { JobCipher } from '../crypt/job-cipher.ts';
+import { giveBack } from '../storage/give-back.ts';
 import type { ObjectStore } from '../storage/port.ts';
-import { giveBack } from './give-back.ts';
 import { PartUpload, type PartBuffers, type PartSizes } from './part-upload.ts';
 
 export interface SeriesOptions {
@@ -63,20 +63,19 @@ export class ObjectSeries {
   }
 
   /** Copies a frame, which lies in one object. Returns once there is room for more. */
-  async append(frame: Buffer): Promise<Place> {
+  async append(frame: readonly Buffer[], length: number): Promise<Place> {
     const { objectBytes } = this.#options;
-    if (this.#current !== null && this.#current.bytes > 0 && this.#current.bytes + frame.length > objectBytes) {
+    if (this.#current !== null && this.#current.bytes > 0 && this.#current.bytes + length > objectBytes) {
       await this.#close(this.#current);
     }
     const object = (this.#current ??= this.#open());
     const place = { key: object.key, offset: object.bytes, position: this.#position };
-    object.bytes += frame.length;
-    this.#position += frame.length;
-    if (object.sealer === null) await object.upload.write(frame);
-    else {
-      const sealed = object.sealer.update(frame);
-      await object.upload.write(sealed);
-      giveBack(sealed);
+    object.bytes += length;
+    this.#position += length;
+    for (const piece of frame) {
+      const written = object.sealer?.update(piece) ?? piece;
+      await object.upload.write(written);
+      if (written !== piece) giveBack(written);
     }
     return place;
   }

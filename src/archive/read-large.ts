@@ -3,7 +3,6 @@ import { isTransient } from '../errors/catalogue.ts';
 import type { PartReader, SourceReader } from '../engines/port.ts';
 import type { ListedFile } from '../layout/compare.ts';
 import { inOrder } from '../restore/in-order.ts';
-import { giveBack } from './give-back.ts';
 import { Seam } from './seam.ts';
 
 /** What is asked for at once of a file that is read in parts. */
@@ -11,36 +10,52 @@ const PART_BYTES = 4 * 1024 * 1024;
 const ATTEMPTS = 3;
 
 /**
- * A large file piece by piece; each of them is good until the next one is asked for. Whether it changed meanwhile shows in the look at the source that follows each copy.
+ * A large file piece by piece; each of them is good until the next one is asked for. Whether it changed meanwhile shows in the look at the source
+ * that follows each copy.
+ * @param memory of the files before, to be used again
  * @throws BackupError also `ERR_RESUME_DIFFERS`, when the source sends something else than what goes on from what came before
  */
-export async function* readLarge(file: ListedFile, reader: SourceReader): AsyncGenerator<Buffer> {
+export async function* readLarge(
+  file: ListedFile,
+  reader: SourceReader,
+  memory: Buffer[] = [],
+): AsyncGenerator<Buffer> {
   let begun = false;
   if (reader.parts !== undefined)
-    for await (const piece of readParts(file, reader.parts)) {
+    for await (const part of readParts(file, reader.parts, memory)) {
       begun = true;
-      yield piece;
+      yield part;
     }
   if (!begun) yield* readThrough(file, reader);
 }
 
 /** Several parts at once, each held in memory until its turn comes. Ends before it has begun where the source gives no parts of such a file. */
-async function* readParts(file: ListedFile, parts: PartReader): AsyncGenerator<Buffer> {
-  let version: string | null = null;
-  const read = inOrder(rangesOf(file.size), parts.atOnce, async (range) => await parts.read(file, range));
-  for await (const part of read) {
-    if (part === null && version === null) return;
-    version ??= part?.version ?? null;
-    if (part === null || part.version !== version) throw new BackupError('ERR_RESUME_DIFFERS');
-    for (const piece of part.pieces) {
-      yield piece;
-      if (piece.length === piece.buffer.byteLength) giveBack(piece);
+async function* readParts(file: ListedFile, parts: PartReader, memory: Buffer[]): AsyncGenerator<Buffer> {
+  let expected: string | null = null;
+  const read = inOrder(beginningsOf(file.size), parts.atOnce, async (first) => {
+    const buffer = memory.pop() ?? Buffer.allocUnsafeSlow(PART_BYTES);
+    try {
+      const part = buffer.subarray(0, Math.min(PART_BYTES, file.size - first));
+      return { buffer, part, version: await parts.read(file, first, part) };
+    } catch (error) {
+      memory.push(buffer);
+      throw error;
+    }
+  });
+  for await (const { buffer, part, version } of read) {
+    try {
+      if (version === null && expected === null) return;
+      expected ??= version;
+      if (version !== expected) throw new BackupError('ERR_RESUME_DIFFERS');
+      yield part;
+    } finally {
+      memory.push(buffer);
     }
   }
 }
 
-async function* rangesOf(size: number): AsyncGenerator<{ first: number; last: number }> {
-  for (let first = 0; first < size; first += PART_BYTES) yield { first, last: Math.min(size, first + PART_BYTES) - 1 };
+async function* beginningsOf(size: number): AsyncGenerator<number> {
+  for (let first = 0; first < size; first += PART_BYTES) yield first;
 }
 
 /** From its beginning to its end. A connection that breaks is taken up where it broke. */

@@ -1,5 +1,5 @@
 import { promisify } from 'node:util';
-import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
+import { constants, createZstdCompress, zstdDecompress } from 'node:zlib';
 import { FormatError } from '../layout/entries.ts';
 
 /**
@@ -13,16 +13,19 @@ const LEVEL = 3;
 const BLOCK_HEADER_BYTES = 3;
 const CHECKSUM_BYTES = 4;
 
-const compress = promisify(zstdCompress);
 const decompress = promisify(zstdDecompress);
 
-/** One frame of its own, with a checksum of its content. The answer is for the caller to give back. */
-export async function compressFrame(content: Buffer): Promise<Buffer> {
-  return await compress(content, {
+/** One frame of its own, with a checksum of its content, in pieces: they are for the caller to give back, once all of them were used. */
+export async function compressFrame(content: Buffer): Promise<readonly Buffer[]> {
+  const pieces: Buffer[] = [];
+  const compressing = createZstdCompress({
     // One output buffer: what zstd may need at most for content that cannot be made smaller.
     chunkSize: content.length + (content.length >> 8) + 4096,
     params: { [constants.ZSTD_c_compressionLevel]: LEVEL, [constants.ZSTD_c_checksumFlag]: 1 },
   });
+  compressing.end(content);
+  for await (const piece of compressing as AsyncIterable<Buffer>) pieces.push(piece);
+  return pieces;
 }
 
 /** The content of one whole frame. @throws FormatError when it is damaged or holds more than `limitBytes` */

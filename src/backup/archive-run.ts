@@ -63,6 +63,7 @@ class ArchiveWriting {
   readonly #filledUp: string[] = [];
   readonly #meter: TransferMeter;
   readonly #patience = new Patience();
+  readonly #partMemory: Buffer[] = [];
   #written = 0;
 
   constructor(job: ArchiveJob, reader: SourceReader) {
@@ -137,7 +138,7 @@ class ArchiveWriting {
     const hash = createHash('md5');
     let open = false;
     let whole = false;
-    const pieces = readLarge(file, this.#reader);
+    const pieces = readLarge(file, this.#reader, this.#partMemory);
     try {
       for (let piece = await this.#next(file, pieces); piece !== null; piece = await this.#next(file, pieces)) {
         if (!open) await members.begin(member);

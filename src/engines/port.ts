@@ -76,26 +76,16 @@ export interface EngineProcess {
   readonly done: Promise<TransferOutcome>;
 }
 
-/** A part of a file, read whole. */
-export interface FilePart {
-  /** For whoever asked for them alone. */
-  readonly pieces: readonly Buffer[];
-  /** By what the source tells versions of the file apart: parts with the same one belong together. */
-  readonly version: string;
-}
-
 /** Reads parts of one file side by side. */
 export interface PartReader {
   /** How many are worth reading at once. */
   readonly atOnce: number;
   /**
-   * Bytes `first` to `last`, both included. Null: what the source sends is not that part of a file of this size.
+   * Fills a buffer with what stands from byte `first` on. Answers by what the source tells versions of the file apart: parts with the same one
+   * belong together. Null: what the source sends is not that part of a file of this size.
    * @throws BackupError why this file cannot be read
    */
-  read(
-    file: Pick<SourceFile, 'path' | 'size'>,
-    range: { readonly first: number; readonly last: number },
-  ): Promise<FilePart | null>;
+  read(file: Pick<SourceFile, 'path' | 'size'>, first: number, into: Buffer): Promise<string | null>;
 }
 
 /** The source's files by their content, for archives. */

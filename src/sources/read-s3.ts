@@ -1,7 +1,7 @@
 import { BackupError } from '../errors/backup-error.ts';
-import type { FilePart, SourceReader } from '../engines/port.ts';
+import type { SourceReader } from '../engines/port.ts';
 import type { ObjectStore } from '../storage/port.ts';
-import { openS3Parts, openS3Store, type ReadPart } from '../storage/s3.ts';
+import { openS3Parts, openS3Store } from '../storage/s3.ts';
 import { keyOfSourcePath, sourceError } from './list-s3.ts';
 import type { S3Origin } from './source-type.ts';
 
@@ -17,8 +17,14 @@ export function readS3(origin: S3Origin, { signal }: { signal: AbortSignal }): S
     filesAtOnce: FILES_AT_ONCE,
     parts: {
       atOnce: PARTS_AT_ONCE,
-      read: async ({ path, size }, range) =>
-        await readPart(part, origin.prefix + keyOfSourcePath(path), { ...range, size, signal }),
+      async read({ path, size }, first, into) {
+        try {
+          const found = await part({ key: origin.prefix + keyOfSourcePath(path), first, into, signal });
+          return found?.size === size ? found.version : null;
+        } catch (error) {
+          throw signal.aborted ? signal.reason : sourceError(error);
+        }
+      },
     },
     async open({ path, size }, first) {
       return await openObject(store, origin.prefix + keyOfSourcePath(path), { size, first, signal });
@@ -37,19 +43,6 @@ async function openObject(
     const body = await store.stream(key, { ...range, signal });
     if (body === null) throw new BackupError('ERR_SOURCE_NOT_FOUND');
     return told(body, signal);
-  } catch (error) {
-    throw signal.aborted ? signal.reason : sourceError(error);
-  }
-}
-
-async function readPart(
-  read: ReadPart,
-  key: string,
-  { first, last, size, signal }: { first: number; last: number; size: number; signal: AbortSignal },
-): Promise<FilePart | null> {
-  try {
-    const part = await read(key, { first, last, signal });
-    return part?.size === size ? part : null;
   } catch (error) {
     throw signal.aborted ? signal.reason : sourceError(error);
   }

@@ -19,7 +19,7 @@ import { encodeKey, readBody, readUpTo, S3Connection, type ConnectionOptions } f
 import { copyObject, type CopyOptions } from './s3/copy.ts';
 import { isMissingObject, isUnsupported, S3Failure, toBackupError } from './s3/failure.ts';
 import { listPages, type Listing, type ListingDialect } from './s3/listing.ts';
-import { readPart, type ObjectPart } from './s3/part.ts';
+import { readPart, type PartOf, type PartRequest } from './s3/part.ts';
 import { S3Upload } from './s3/upload.ts';
 import { abortUpload, listUploads } from './s3/uploads.ts';
 import { deleteBody, md5Of, parseDeleteErrors, parseFlat, type ListingPage } from './s3/xml.ts';
@@ -45,21 +45,16 @@ export function openS3Store(access: BucketAccess, options: S3Options = {}): Obje
   }
 }
 
-export type { ObjectPart } from './s3/part.ts';
-
-/** Reads part `first` to `last` (both included) of an object. Null: the server sends another one, or there is no such part. */
-export type ReadPart = (
-  key: string,
-  part: { readonly first: number; readonly last: number; readonly signal: AbortSignal },
-) => Promise<ObjectPart | null>;
+/** Fills a buffer with a part of an object. Null: the server sends another one, or there is no such part. */
+export type ReadPart = (request: PartRequest) => Promise<PartOf | null>;
 
 /** Parts of objects, read whole and repeated on passing faults, with what the server says of the object each time. */
 export function openS3Parts(access: BucketAccess, options: ConnectionOptions = {}): ReadPart {
   try {
     const connection = new S3Connection(access, options);
-    return async (key, part) => {
+    return async (request) => {
       try {
-        return await readPart(connection, key, part);
+        return await readPart(connection, request);
       } catch (error) {
         throw toBackupError(error);
       }

@@ -101,6 +101,19 @@ describe.each(readers)('files of a source, read by %s', (_, open) => {
   }, 60_000);
 });
 
+it('parts of a file come from a server that says 200 with them, and none of a file that has another size', async () => {
+  const [, open] = readers[1] as (typeof readers)[number];
+  const { parts } = open(sourceAt());
+  const body = Buffer.concat([Buffer.from('plain'), BODY]);
+  const into = Buffer.alloc(100_000);
+  const version = await parts?.read({ path: 'plain', size: body.length }, 77_777, into);
+  expect(into.equals(body.subarray(77_777, 177_777))).toBe(true);
+  expect(await parts?.read({ path: 'plain', size: body.length }, 0, into)).toBe(version);
+  expect(await parts?.read({ path: 'plain', size: body.length + 1 }, 0, into)).toBeNull();
+  expect(await parts?.read({ path: 'gone', size: body.length }, 0, into)).toBeNull();
+  expect(typeof version).toBe('string');
+}, 60_000);
+
 it('a reader with a pace gives out no more than that, all files together', async () => {
   const open = async () =>
     (async function* () {

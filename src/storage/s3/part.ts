@@ -1,30 +1,35 @@
 import type { IncomingMessage } from 'node:http';
+import { giveBack } from '../give-back.ts';
 import type { S3Connection } from './connection.ts';
 import { isMissingObject, S3Failure } from './failure.ts';
 
-/** A part of an object, read whole. */
-export interface ObjectPart {
-  readonly pieces: readonly Buffer[];
+/** What a server says of the object that a part is of. */
+export interface PartOf {
   /** Bytes of the whole object. */
   readonly size: number;
   /** Its ETag and date. */
   readonly version: string;
 }
 
+/** A part of an object: from byte `first` on as many as `into` takes. */
+export interface PartRequest {
+  readonly key: string;
+  readonly first: number;
+  readonly into: Buffer;
+  readonly signal: AbortSignal;
+}
+
 /**
- * Bytes `first` to `last` of an object, both included. Null: the server sends another part, or all of it, or there is no such part.
+ * Fills `into`. Null: the server sends another part, or all of the object, or there is no such part.
  * @throws S3Failure, or the reason of the signal
  */
-export async function readPart(
-  connection: S3Connection,
-  key: string,
-  { first, last, signal }: { readonly first: number; readonly last: number; readonly signal: AbortSignal },
-): Promise<ObjectPart | null> {
-  const headers = { range: `bytes=${first}-${last}` };
+export async function readPart(connection: S3Connection, request: PartRequest): Promise<PartOf | null> {
+  const { key, first, into, signal } = request;
+  const headers = { range: `bytes=${first}-${first + into.length - 1}` };
   try {
     return await connection.send(
       { method: 'GET', key, headers, signal },
-      async (answer) => await take(answer, { first, last }),
+      async (answer) => await take(answer, first, into),
     );
   } catch (error) {
     if (isMissingObject(error) || (error instanceof S3Failure && error.status === 416)) return null;
@@ -33,22 +38,20 @@ export async function readPart(
 }
 
 /** What a server says that it sends is believed, and what it does not say is not. */
-async function take(
-  answer: IncomingMessage,
-  { first, last }: { readonly first: number; readonly last: number },
-): Promise<ObjectPart | null> {
+async function take(answer: IncomingMessage, first: number, into: Buffer): Promise<PartOf | null> {
   const { 'content-range': range = '', etag = '', 'last-modified': date = '' } = answer.headers;
   const [, from, to, size] = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(range) ?? [];
-  const pieces: Buffer[] = [];
-  let missing = last - first + 1;
-  if (answer.statusCode === 206 && Number(from) === first && Number(to) === last) {
+  let filled = 0;
+  // Some say 200 with it (rclone serve s3).
+  if (Number(from) === first && Number(to) === first + into.length - 1) {
     for await (const piece of answer as AsyncIterable<Buffer>) {
-      pieces.push(piece);
-      missing -= piece.length;
-      if (missing < 0) break;
+      if (filled + piece.length <= into.length) piece.copy(into, filled);
+      filled += piece.length;
+      if (filled > into.length) break;
+      if (piece.length === piece.buffer.byteLength) giveBack(piece);
     }
   }
   // The rest is not wanted.
-  if (missing !== 0) answer.destroy();
-  return missing === 0 ? { pieces, size: Number(size), version: `${etag} ${date}` } : null;
+  if (filled !== into.length) answer.destroy();
+  return filled === into.length ? { size: Number(size), version: `${etag} ${date}` } : null;
 }
