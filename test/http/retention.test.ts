@@ -213,6 +213,18 @@ describe('deleting a job', () => {
 });
 
 describe('the pages', () => {
+  it.each([
+    '+275760-09-13T00:00',
+    '+275760-09-13T00:00:00Z',
+    '-271821-04-20T00:00',
+    '99999999999999',
+    '2025-02-31T25:00',
+  ])('take the newest point where %j is asked for as a moment', async (moment) => {
+    const page = await ada().page(`/jobs/${job}/restore?moment=${encodeURIComponent(moment)}`);
+    expect(page.status).toBe(200);
+    expect(page.text).toContain(points.at(-1));
+  });
+
   it('show the points on a time line, each as a link, with what becomes of the chosen one', async () => {
     await rows('jobs').where('uuid', job).update({ retention_mode: 'keep_last_n', retention_value: 2 });
     await post('cloudbackup_pin_point', { point_id: points[0] });

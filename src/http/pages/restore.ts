@@ -81,11 +81,14 @@ async function chosenPoint(
   return { point: rows[0] ?? null, tooEarly: moment !== null && rows.length > 0 };
 }
 
+/** Of the year 9999: further years are written otherwise, and clocks of zones end somewhere. */
+const LAST_MOMENT = Date.UTC(9999, 11, 30);
+
 /** Epoch milliseconds (a page with scripts sends them), ISO with a zone, or `2025-11-04T14:05` on the clock of the zone. */
 function momentOf(text: string, timezone: string): number | null {
   if (/^\d{10,14}$/.test(text)) return Number(text);
   const at = Date.parse(/(?:Z|[+-]\d\d:?\d\d)$/.test(text) ? text : `${text}Z`);
-  if (text === '' || Number.isNaN(at)) return null;
+  if (text === '' || !(at >= 0 && at <= LAST_MOMENT)) return null;
   if (/(?:Z|[+-]\d\d:?\d\d)$/.test(text)) return at;
   const { instants, gap } = readWall(at, timezone);
   return instants[0] ?? gap?.at ?? null;
