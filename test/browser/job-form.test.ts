@@ -393,4 +393,31 @@ describe('an encrypted job in archive mode', () => {
     },
     MINUTE,
   );
+
+  it(
+    'still gives out its kit when it is deleted and its data stays',
+    async () => {
+      const { page, context, complaints } = await ada();
+      await demo.database
+        .knex('s3_cloudbackup_jobs')
+        .where({ uuid: job })
+        .update({ data_state: 'kept', data_delete_at: null, data_ending_since: null });
+      await page.goto(`${demo.address}/jobs/${job}/delete`);
+      await page.click('button:text("Delete job")');
+      await page.waitForURL('**/jobs/deleted');
+      expect(await barriersOf(page)).toEqual([]);
+      await tabTo(page, 'tbody a[href$="/recovery-kit"]');
+      await page.keyboard.press('Enter');
+      await page.waitForURL(`**/jobs/${job}/recovery-kit`);
+      expect(await page.textContent('main')).toContain('the deleted job');
+      await page.fill('#f-confirmation', demo.secrets.passwords.ada);
+      const [download] = await Promise.all([page.waitForEvent('download'), page.click('text=Download the kit')]);
+      const kit = readFileSync(await download.path());
+      expect(kit.subarray(0, 2).toString()).toBe('PK');
+      expect(kit.includes('read-point.py')).toBe(true);
+      expect(complaints).toEqual([]);
+      await context.close();
+    },
+    MINUTE,
+  );
 });
