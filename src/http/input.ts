@@ -46,7 +46,8 @@ export function queryFields(request: Pick<Request, 'originalUrl'>): Record<strin
 export function bodyFields(request: Pick<Request, 'body'>): Record<string, unknown> {
   const body: unknown = request.body;
   if (body === undefined || body === null || body === '') return {};
-  if (typeof body !== 'object' || Array.isArray(body)) {
+  // Bytes: a parser of the host's takes every type as it is.
+  if (typeof body !== 'object' || Array.isArray(body) || ArrayBuffer.isView(body)) {
     throw new BackupError('BAD_REQUEST', 'The body must be a JSON object or a form.');
   }
   return Object.fromEntries(Object.entries(body));

@@ -165,6 +165,20 @@ describe('bodies', () => {
     const sent = await asAda(opened.app).post(create, opened.as('ada').token).type('form').send(form);
     expect(sent.status).toBe(200);
   });
+
+  it.each([
+    ['bytes', express.raw({ type: () => true })],
+    ['text', express.text({ type: () => true })],
+  ])('that the host has made %s of are refused with words', async (_what, parser) => {
+    const opened = await another({
+      mount: (app, backup) => {
+        app.use(parser);
+        app.use(MOUNTED, backup.router);
+      },
+    });
+    const sent = await asAda(opened.app).post(create, opened.as('ada').token).type('form').send({ name: 'x' });
+    expect([sent.status, sent.body]).toMatchObject([400, { code: 'BAD_REQUEST' }]);
+  });
 });
 
 describe('limits', () => {
