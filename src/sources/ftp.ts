@@ -20,6 +20,11 @@ export type FtpConfig = z.output<z.ZodObject<typeof ftpFields>>;
 const side: Side = {
   kind: 'source',
   words: [
+    // Mostly with 421, of which the library passes on the words only; some servers say so with 530.
+    [
+      /too many (?:users|clients|connections|logins)|maximum number of (?:users|clients|connections|logins)/i,
+      'rate_limit',
+    ],
     [/\b(?:530|332|430) /, 'auth'],
     [/\b(?:552|452) /, 'quota'],
     [/550 .*(?:permission|denied|not allowed|forbidden)|\b553 /i, 'permission'],

@@ -178,3 +178,23 @@ describe.each([
     expect(readdirSync(world.runFolder)).toEqual([]);
   }, 120_000);
 });
+
+it('a document that is too large to be read without knowing its size is named, and is no hole in the archive', async () => {
+  const { google } = fake;
+  const folder = google.folder('Documents');
+  google.document('Novel', 'document', 'x'.repeat(17 * MIB), folder);
+  google.file('small.txt', 'small', folder);
+  const job = await world.createJob({
+    ...{ name: 'documents', backup_mode: 'archive', dest_prefix: 'documents', max_attempts: 1 },
+    ...sources['google_drive'],
+    source_path: 'Documents',
+  });
+  const run = await world.backUp(job);
+  expect(run).toMatchObject({ status: 'warning', point: { files: 2, failed: 1 } });
+  const { rows } = await world.client.proofs.files(run.run_id, { limit: 10 });
+  expect(rows.map(({ path, code }) => [path, code])).toEqual([['Novel.docx', 'ERR_SIZE_UNKNOWN']]);
+  await restored(run, 'documents-back');
+  expect([...filesBelow('documents-back')].map(([path, body]) => [path, body.toString()])).toEqual([
+    ['small.txt', 'small'],
+  ]);
+}, 120_000);

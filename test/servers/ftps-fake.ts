@@ -23,6 +23,8 @@ export async function startFtpsFake(options: {
   sizes?: Readonly<Record<string, number>>;
   /** Has no room for a file. */
   full?: boolean;
+  /** Answers a command by itself; null: as usual. */
+  refuse?: (verb: string, argument: string) => string | null;
 }): Promise<FtpsFake> {
   const context = createSecureContext(options);
   const seen: FtpsFake['seen'] = [];
@@ -58,6 +60,7 @@ interface Content {
   readonly password: string;
   readonly sizes?: Readonly<Record<string, number>>;
   readonly full?: boolean;
+  readonly refuse?: (verb: string, argument: string) => string | null;
 }
 
 class Session {
@@ -97,6 +100,8 @@ class Session {
     const [verb = '', ...rest] = command.split(' ');
     const argument = rest.join(' ').replace(/^\/+/, '');
     const file = this.#options.files[argument];
+    const refusal = this.#options.refuse?.(verb.toUpperCase(), argument) ?? null;
+    if (refusal !== null) return this.say(refusal);
     switch (verb.toUpperCase()) {
       case 'AUTH':
         return this.#startTls();

@@ -23,11 +23,13 @@ const [FOLDER, FILE] = [0o040_755, 0o100_644];
  * An SFTP server that lies as a test wants it to.
  * @param options.portion the `index`th answer to who reads a folder (absolute path); null: it was read to its end
  * @param options.entry what it says of a single path; null: nothing is there
+ * @param options.refuses whether a folder or file may not be opened
  */
 export async function startSftpFake(options: {
   portion: (path: string, index: number) => FakePortion | null;
   entry: (path: string) => FakeEntry | null;
   content?: (path: string) => string;
+  refuses?: (path: string) => boolean;
 }): Promise<SftpFake> {
   const key = ssh2.utils.generateKeyPairSync('ed25519');
   const [user, password] = ['fake-user', 'fake-password'];
@@ -72,6 +74,7 @@ function answer(sftp: SFTPWrapper, options: Parameters<typeof startSftpFake>[0])
   const handles: { path: string; portions: number }[] = [];
   const handleOf = (handle: Buffer) => handles[handle.readUInt32BE(0)];
   const open = (id: number, path: string): void => {
+    if (options.refuses?.(path) === true) return sftp.status(id, STATUS_CODE.PERMISSION_DENIED) as unknown as void;
     const handle = Buffer.alloc(4);
     handle.writeUInt32BE(handles.push({ path, portions: 0 }) - 1);
     sftp.handle(id, handle);

@@ -152,7 +152,8 @@ export const sourceErrors = {
     status: 422,
     what: 'The path does not exist at the source.',
     data: UNTOUCHED,
-    action: 'Correct the path in the job.',
+    action:
+      'Correct the path in the job. Some servers, those of FTP among them, say the same of a folder that the user may not read.',
   },
   ERR_SOURCE_EMPTY: {
     what: 'The source lists no files at all, which would make an empty backup.',
