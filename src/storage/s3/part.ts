@@ -48,7 +48,7 @@ async function take(answer: IncomingMessage, first: number, into: Buffer): Promi
       if (filled + piece.length <= into.length) piece.copy(into, filled);
       filled += piece.length;
       if (filled > into.length) break;
-      if (piece.length === piece.buffer.byteLength) giveBack(piece);
+      giveBack(piece);
     }
   }
   // The rest is not wanted.
