@@ -40,12 +40,14 @@ export async function coolOffAnew(
   const policy = policyOf(row);
   const waits = row.retention_pending_json ?? (policy.mode === 'none' ? null : pendingText(policy));
   if (waits === null) return;
+  const at = database.now(COOL_OFF_MS);
   await trx(JOBS)
     .where({ id: job.id })
     .update({
       ...{ retention_mode: 'none', retention_value: null, retention_json: null },
       retention_pending_json: waits,
-      retention_acts_at: database.now(COOL_OFF_MS),
+      // Never earlier than what was told already.
+      retention_acts_at: trx.raw('CASE WHEN retention_acts_at > ? THEN retention_acts_at ELSE ? END', [at, at]),
     });
   await appendAudit(database, trx, {
     actorKind: 'system',

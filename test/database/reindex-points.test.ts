@@ -102,12 +102,21 @@ describeOnBoth('points after a reindex', (current) => {
     expect(await going()).toBe(2);
     await reindex(job, {});
     expect(await going()).toBe(2);
-    const forgotten = await insertRun(database, job, { status: 'success', claim: 1 });
-    await reindex(job, { points: [found(job, forgotten.uuid)] });
+    const forget = async (): Promise<Partial<ReindexPlan>> => {
+      const { uuid } = await insertRun(database, job, { status: 'success', claim: 1 });
+      return { points: [found(job, uuid)] };
+    };
+    await reindex(job, await forget());
     expect(await going()).toBe(0);
+    const row = database.knex('s3_cloudbackup_jobs').where('id', job.id);
+    await row.clone().update({ retention_acts_at: '2999-01-01 00:00:00.000' });
+    await reindex(job, await forget());
+    expect(await row.clone().first('retention_acts_at')).toEqual({ retention_acts_at: '2999-01-01 00:00:00.000' });
+    await row.clone().update({ retention_acts_at: null });
+    await reindex(job, await forget());
     const [due] = await findDueMaintenance(database, 'kept', Date.now() + 8 * 86_400_000, null, 10);
     expect(due?.pendingActsAt).toBeGreaterThan(Date.now() + 6 * 86_400_000);
     await database.transaction(async (trx) => due && (await applyPending(database, trx, due)));
-    expect(await going()).toBe(3);
+    expect(await going()).toBe(5);
   });
 });
