@@ -1,4 +1,5 @@
-import { createPrivateKey, randomBytes, type KeyObject } from 'node:crypto';
+import { createHash, createPrivateKey, randomBytes, type KeyObject } from 'node:crypto';
+import { MOST_BCRYPT_ROUNDS, pemCost } from './key-cost.ts';
 
 /** A private key in a form that both read: the client that lists, and the program that copies. */
 export interface UsableKey {
@@ -16,6 +17,8 @@ export interface KeyProblem {
 const DAMAGED = 'is cut off or damaged: copy it again from BEGIN to END';
 const PASSPHRASE_NEEDED = 'is needed, because the private key is encrypted';
 const PASSPHRASE_WRONG = 'does not fit the private key';
+const TOO_COSTLY =
+  'is protected by a passphrase with so many rounds that opening it takes too long: save it with fewer (ssh-keygen -p -a 24, or openssl pkcs8 -topk8 -iter 2048)';
 const OPENSSH_MAGIC = Buffer.from('openssh-key-v1\0');
 
 /** Line ends and blanks as PEM wants them; a key that was pasted from JSON with `\n` in it gets its lines back. */
@@ -40,12 +43,32 @@ export function usableKey(given: string, passphrase: string | null): UsableKey |
   return label === 'OPENSSH PRIVATE KEY' ? opensshKey(text, passphrase) : pemKey(text, label, passphrase);
 }
 
+/** What was found out about keys, by a hash of both: a list of jobs reads the settings of each, again and again. */
+const judged = new Map<string, KeyProblem | null>();
+const MOST_JUDGED = 2_000;
+
+/** What is wrong with a key; null: nothing. */
+export function keyProblem(given: string, passphrase: string | null): KeyProblem | null {
+  const name = createHash('sha256')
+    .update(JSON.stringify([given, passphrase]))
+    .digest('base64');
+  const known = judged.get(name);
+  if (known !== undefined) return known;
+  const key = usableKey(given, passphrase);
+  const problem = isKeyProblem(key) ? key : null;
+  if (judged.size >= MOST_JUDGED) judged.clear();
+  judged.set(name, problem);
+  return problem;
+}
+
 export function isKeyProblem(result: UsableKey | KeyProblem): result is KeyProblem {
   return 'problem' in result;
 }
 
 /** https://cvsweb.openbsd.org/src/usr.bin/ssh/PROTOCOL.key */
 function opensshKey(text: string, passphrase: string | null): UsableKey | KeyProblem {
+  // Programs differ in which of several they take.
+  if (text.split('-----BEGIN').length !== 2) return wrong('private_key', DAMAGED);
   const body = Buffer.from(text.replaceAll(/-----[^-]+-----/g, ''), 'base64');
   if (!body.subarray(0, OPENSSH_MAGIC.length).equals(OPENSSH_MAGIC)) return wrong('private_key', DAMAGED);
   const fields: Buffer[] = [];
@@ -58,12 +81,18 @@ function opensshKey(text: string, passphrase: string | null): UsableKey | KeyPro
     fields.push(body.subarray(at + 4, at + 4 + length));
     at += 4 + length;
   }
-  const cipher = fields[0]?.toString('latin1');
-  if (cipher === 'none') return { pem: text, passphrase: null };
+  const [cipher, derivation, options] = fields;
+  if (cipher?.toString('latin1') === 'none') return { pem: text, passphrase: null };
+  // A salt and the rounds.
+  const rounds = options === undefined || options.length < 8 ? null : options.readUInt32BE(options.length - 4);
+  if (derivation?.toString('latin1') !== 'bcrypt' || rounds === null) return wrong('private_key', DAMAGED);
+  if (rounds > MOST_BCRYPT_ROUNDS) return wrong('private_key', TOO_COSTLY);
   return passphrase === null ? wrong('passphrase', PASSPHRASE_NEEDED) : { pem: text, passphrase };
 }
 
 function pemKey(text: string, label: string, passphrase: string | null): UsableKey | KeyProblem {
+  const cost = pemCost(text);
+  if (cost !== 'bearable') return wrong('private_key', cost === 'damaged' ? DAMAGED : TOO_COSTLY);
   let key: KeyObject;
   try {
     key = createPrivateKey({ key: text, format: 'pem', ...(passphrase === null ? {} : { passphrase }) });

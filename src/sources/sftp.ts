@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Side } from '../engines/rclone/error-classes.ts';
 import { BackupError } from '../errors/backup-error.ts';
 import { host, plainPath, port, secret, text } from './fields.ts';
-import { isKeyProblem, tidyKey, usableKey, type UsableKey } from './private-key.ts';
+import { isKeyProblem, keyProblem, tidyKey, usableKey, type UsableKey } from './private-key.ts';
 import type { Pace, RemoteDefinition, SourceType } from './source-type.ts';
 
 export const sftpSide: Side = { kind: 'source', codes: { auth: 'ERR_SFTP_AUTH' } };
@@ -40,8 +40,8 @@ const SftpConfig = z
   })
   .superRefine((config, context) => {
     if (config.private_key === undefined) return;
-    const key = usableKey(config.private_key, config.passphrase ?? null);
-    if (isKeyProblem(key)) context.addIssue({ code: 'custom', path: [key.field], message: key.problem });
+    const wrong = keyProblem(config.private_key, config.passphrase ?? null);
+    if (wrong !== null) context.addIssue({ code: 'custom', path: [wrong.field], message: wrong.problem });
   });
 
 type SftpConfig = z.output<typeof SftpConfig>;
