@@ -48,19 +48,24 @@ export function listSftp(origin: SftpOrigin, options: SessionOptions & { mostEnt
   return { files: walk.files(), outcome: walk.outcome, followedLinks: () => walk.followed };
 }
 
-/** What an SFTP source says of these files now; links are followed, what is no file any more is absent. */
+/**
+ * What an SFTP source says of these files now; links are followed, what is no file any more is absent.
+ * @param options `certain`: somebody writes over what is not there: BackupError `ERR_SOURCE_LISTING` where the server does not say whether
+ *   there is one, instead of a file that is absent
+ */
 export async function lookSftp(
   origin: SftpOrigin,
   paths: readonly string[],
-  options: SessionOptions,
+  options: SessionOptions & { readonly certain?: boolean },
 ): Promise<Map<string, SourceFile>> {
   const connection = new Reconnecting(origin, options);
+  const known = options.certain === true ? orMissing : orNull;
   const found = new Map<string, SourceFile>();
   const waiting = paths.values();
   const lookAtSome = async (): Promise<void> => {
     for (const path of waiting) {
       const location = locationOf(origin, nativeNameOfPath(path));
-      const attributes = await connection.use(async (session) => await orNull(session.stat(location)));
+      const attributes = await connection.use(async (session) => await known(session.stat(location)));
       if (attributes !== null && isFile(attributes)) found.set(path, sourceFile(path, attributes));
     }
   };
@@ -304,6 +309,17 @@ async function orRefused<T>(answer: Promise<T>): Promise<T | null | 'refused'> {
   } catch (error) {
     if (error instanceof SftpRefusal) return error.isMissing ? null : 'refused';
     throw error;
+  }
+}
+
+/** Null for what is missing, or what nobody may look at, and so nobody may write. */
+async function orMissing<T>(answer: Promise<T>): Promise<T | null> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (!(error instanceof SftpRefusal)) throw error;
+    if (error.isMissing || error.isPermission) return null;
+    throw new BackupError('ERR_SOURCE_LISTING', undefined, { cause: error });
   }
 }
 

@@ -38,7 +38,7 @@ export async function openRestoreTarget(
 ): Promise<RestoreTarget> {
   const { target } = options;
   return target.kind === 'source'
-    ? await openSourceTarget(scope, { from, owner })
+    ? await openSourceTarget(scope, { from, owner }, options.overwrite)
     : await openBucketTarget(scope, target, from);
 }
 
@@ -66,6 +66,7 @@ async function openBucketTarget(
 async function openSourceTarget(
   scope: RunScope,
   { from, owner }: { from: Origin; owner: WorkerJob },
+  overwrite: RestoreOptions['overwrite'],
 ): Promise<RestoreTarget> {
   const { services, active, reporter } = scope;
   const { source, definition, hostKey, pinnedNow } = await openSource(services, owner, from.access, {
@@ -82,7 +83,9 @@ async function openSourceTarget(
   const { origin } = definition;
   if (origin.kind === 'sftp') {
     if (hostKey === null) throw new BackupError('ERR_INTERNAL', 'An SFTP source must have a pinned host key.');
-    const look: LookAtFiles = async (paths, signal) => await lookSftp(origin, paths, { hostKey, signal });
+    // Where nothing is written over, the transfer program looks again itself.
+    const certain = overwrite !== 'never';
+    const look: LookAtFiles = async (paths, signal) => await lookSftp(origin, paths, { hostKey, signal, certain });
     return new ServerTarget({ look, bulk });
   }
   if (origin.kind === 'remote') {

@@ -10,6 +10,7 @@ import { NASTY_NAMES } from '../../layout/names.ts';
 import { startRcloneS3, startRcloneSftp, type SftpServer } from '../../servers/rclone-serve.ts';
 import { startSshd, type SshServer } from '../../servers/sshd.ts';
 import { fetchHostKey } from '../../../src/sources/fetch-host-key.ts';
+import { lookSftp } from '../../../src/sources/list-sftp.ts';
 import { copyTo, keysBelow, listAll, openEngine, sftpSource, type TestEngine } from './engine.ts';
 
 const never = new AbortController().signal;
@@ -147,6 +148,22 @@ describe('looking again at an SFTP source', () => {
     expect(seen.get('sub/b')).toEqual(files.get('sub/b'));
     expect(seen.get('new␊line')).toEqual(files.get('new␊line'));
     expect([...seen.keys()].sort()).toEqual(['new␊line', 'sub/b']);
+  });
+});
+
+describe('looking at an SFTP server before something is written over', () => {
+  it('takes a file for missing only where the server says so', async () => {
+    const folder = folderWith('certain', { a: 'a' });
+    const config = { host: sshd.host, port: sshd.port, user: sshd.user, private_key: sshd.privateKey };
+    const { origin } = sftpSource(config, folder);
+    if (origin.kind !== 'sftp') throw new Error('it is no SFTP source');
+    const look = async (paths: string[]): Promise<string[]> => {
+      const options = { hostKey: sshd.hostKeys[0] ?? '', signal: never, certain: true };
+      return [...(await lookSftp(origin, paths, options)).keys()];
+    };
+    expect(await look(['a', 'missing', 'a/below a file'])).toEqual(['a']);
+    // The server can look at no such name.
+    await expect(look(['a', 'n'.repeat(300)])).rejects.toMatchObject({ code: 'ERR_SOURCE_LISTING' });
   });
 });
 
