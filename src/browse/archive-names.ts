@@ -42,6 +42,8 @@ function windowsPart(name: string): string {
  */
 export class DistinctNames {
   readonly #files = new Set<string>();
+  /** Of names that were taken before: the number to try next, so that many of one name cost no more than others. */
+  readonly #numbers = new Map<string, number>();
   readonly #folders = new Set<string>();
 
   take(path: string): string {
@@ -51,10 +53,13 @@ export class DistinctNames {
     const dot = name.lastIndexOf('.');
     const cut = dot > 0 ? dot : name.length;
     let given = folder + name;
+    const wanted = keyOf(given);
+    let number = this.#numbers.get(wanted) ?? 2;
     // A folder `A` may have come before a file `a`.
-    for (let number = 2; this.#files.has(keyOf(given)) || this.#folders.has(keyOf(given)); number += 1) {
+    for (; this.#files.has(keyOf(given)) || this.#folders.has(keyOf(given)); number += 1) {
       given = `${folder}${name.slice(0, cut)} (${number})${name.slice(cut)}`;
     }
+    this.#numbers.set(wanted, number);
     this.#files.add(keyOf(given));
     return given;
   }

@@ -218,6 +218,15 @@ describe('names in an archive', () => {
       'z (2)',
     ]);
   });
+
+  it('that differ by case only, tens of thousands of them, are given without counting from the beginning each time', () => {
+    const names = new DistinctNames();
+    const spelled = (number: number): string =>
+      [...number.toString(2).padStart(16, '0')].map((bit) => (bit === '0' ? 'a' : 'A')).join('');
+    const taken = Array.from({ length: 50_000 }, (_, number) => names.take(spelled(number)));
+    expect(new Set(taken.map((name) => name.toLowerCase())).size).toBe(50_000);
+    expect(taken.at(-1)).toBe(`${spelled(49_999)} (50000)`);
+  });
 });
 
 describe('one file', () => {
