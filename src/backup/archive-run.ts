@@ -14,6 +14,7 @@ import type { ListedFile } from '../layout/compare.ts';
 import { filesOf } from './archive-plan.ts';
 import type { Arrival } from './arrivals.ts';
 import type { BackupContext } from './context.ts';
+import { heapPassesBuffers } from './heap.ts';
 import type { BackupPlan } from './plan.ts';
 import { SpillList, type Replayable, type SpillSpace } from './spill.ts';
 
@@ -42,12 +43,14 @@ export interface ArchiveResult {
 export async function writeArchive(job: ArchiveJob): Promise<ArchiveResult> {
   const reader = job.context.engine.read({ signal: job.signal });
   const writing = new ArchiveWriting(job, reader);
+  const heapIsCalm = heapPassesBuffers();
   try {
     return await writing.execute();
   } catch (error) {
     await writing.abort();
     throw job.signal.aborted ? job.signal.reason : error;
   } finally {
+    heapIsCalm();
     await reader.close();
   }
 }
