@@ -31,11 +31,16 @@ export async function startWebdavFake(options: {
     const path = decodeURIComponent((request.url ?? '/').replace(/\/+$/, '').replace(/^\/+/, ''));
     const method = request.method ?? '';
     seen.push(`${method} ${path}`);
+    const answer = (): void => {
+      if (options.answer?.({ method, path }, response)) return;
+      if (method === 'PROPFIND') propfind(options.folder, path, String(request.headers['depth'] ?? '1'), response);
+      else if (method !== 'GET') response.writeHead(405).end();
+      else response.end(options.content?.(path) ?? '');
+    };
     request.resume();
-    if (options.answer?.({ method, path }, response)) return;
-    if (method === 'PROPFIND') return propfind(options.folder, path, String(request.headers['depth'] ?? '1'), response);
-    if (method !== 'GET') return void response.writeHead(405).end();
-    response.end(options.content?.(path) ?? '');
+    // Whoever is still sending may not hear an answer.
+    if (method === 'PUT') request.once('end', answer);
+    else answer();
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -92,13 +92,9 @@ describe('an FTP server', () => {
   it('whose password has become another one, or that has too many users, is told by its code', async () => {
     const wrong = await ftp((verb) => (verb === 'PASS' ? '530 Login incorrect' : null));
     await expect(listAll(wrong)).rejects.toMatchObject({ code: 'ERR_SOURCE_AUTH' });
-    for (const [asked, answer] of [
-      ['USER', '421 Too many users'],
-      ['PASS', '530 Sorry, the maximum number of clients (3) for this user are already connected.'],
-    ] as const) {
-      const busy = await ftp((verb) => (verb === asked ? answer : null));
-      await expect(listAll(busy)).rejects.toMatchObject({ code: 'ERR_RATE_LIMIT' });
-    }
+    const many = '530 Sorry, the maximum number of clients (3) for this user are already connected.';
+    const busy = await ftp((verb) => (verb === 'PASS' ? many : null));
+    await expect(listAll(busy)).rejects.toMatchObject({ code: 'ERR_RATE_LIMIT' });
   }, 90_000);
 });
 
