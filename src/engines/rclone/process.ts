@@ -96,7 +96,7 @@ export async function writeFileList(
 ): Promise<FileList> {
   const file = join(folder, `files-${randomUUID()}`);
   const stream = createWriteStream(file, { mode: 0o600 });
-  const failed = once(stream, 'error').then(([error]) => Promise.reject(error as Error));
+  const failed = once(stream, 'error').then(([error]) => Promise.reject(diskError(error as NodeJS.ErrnoException)));
   const written = (async () => {
     let count = 0;
     let parts: Buffer[] = [];
@@ -115,3 +115,8 @@ export async function writeFileList(
 }
 
 const NEWLINE = Buffer.from('\n');
+
+function diskError(error: NodeJS.ErrnoException): Error {
+  const isFull = error.code === 'ENOSPC' || error.code === 'EDQUOT';
+  return isFull ? new BackupError('ERR_DISK_FULL', undefined, { cause: error }) : error;
+}
