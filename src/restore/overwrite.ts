@@ -18,13 +18,15 @@ export async function decide(
     readonly overwrite: Overwrite;
     /** This is not the first attempt. */
     readonly continuing: boolean;
+    /** When the first one was asked for, epoch milliseconds; absent: it is not known. */
+    readonly begunAt?: number | undefined;
     /** When the point's version was changed, epoch milliseconds; asked only where it matters. */
     readonly versionTime: () => Promise<number>;
   },
 ): Promise<Decision> {
   if (existing === null) return 'create';
   if (existing.blocked === true) return 'blocked';
-  if (how.continuing && isDone(entry, existing, how.overwrite)) return 'done';
+  if (how.continuing && (await isDone(entry, existing, how))) return 'done';
   switch (how.overwrite) {
     case 'never':
       return 'FILE_EXISTS';
@@ -40,11 +42,20 @@ export async function decide(
   }
 }
 
-/** Without a hash only a file that would be left as it is anyway may pass for one that was restored: reading back looks at it again. */
-function isDone(entry: Entry, existing: Existing, overwrite: Overwrite): boolean {
+/**
+ * Without a hash only a file that would be left as it is anyway may pass for one that was restored, and only one that has the date of a restored
+ * file, or came since: somebody's own file may have the same size.
+ */
+async function isDone(
+  entry: Entry,
+  existing: Existing,
+  { overwrite, begunAt = -Infinity, versionTime }: Parameters<typeof decide>[2],
+): Promise<boolean> {
   if (existing.size !== entry.size) return false;
-  if (entry.hash === null || existing.hash === null) return overwrite === 'never';
-  return existing.hash === entry.hash;
+  if (entry.hash !== null && existing.hash !== null) return existing.hash === entry.hash;
+  if (overwrite !== 'never') return false;
+  const { modified } = existing;
+  return modified === null || modified >= begunAt || seconds(modified) === seconds(await versionTime());
 }
 
 function seconds(epochMs: number): number {

@@ -39,6 +39,8 @@ export interface RestoreRequest {
   readonly dryRun?: boolean;
   /** An earlier attempt of this very restore may have done a part of it. */
   readonly continuing?: boolean;
+  /** When this restore was asked for, epoch milliseconds. */
+  readonly begunAt?: number | undefined;
   readonly space: SpillSpace;
   /** Aborts with the reason to throw: cancelled, lease lost, hold lost. */
   readonly signal: AbortSignal;
@@ -172,9 +174,9 @@ class Restore {
   }
 
   async #judge({ entry, existing }: { entry: Entry; existing: Existing | null }) {
-    const { continuing = false, source, signal } = this.#request;
+    const { continuing = false, begunAt, source, signal } = this.#request;
     const versionTime = async (): Promise<number> => await timeOfEntry(source.bucket, entry, signal);
-    const verdict = await decide(entry, existing, { overwrite: this.#overwrite, continuing, versionTime });
+    const verdict = await decide(entry, existing, { overwrite: this.#overwrite, continuing, begunAt, versionTime });
     return { entry, existing, verdict };
   }
 

@@ -2,6 +2,7 @@ import { openCopySource } from '../archive/copy-source.ts';
 import { JobBucket } from '../backup/job-bucket.ts';
 import { finishRun } from '../database/leases.ts';
 import { appendEvents } from '../database/events.ts';
+import { runBegunAt } from '../database/proofs.ts';
 import { findKeptPoint, holdPoint, releaseHolds } from '../database/restore-points.ts';
 import { recordRunFiles } from '../database/run_files.ts';
 import { readWorkerJob } from '../database/worker-jobs.ts';
@@ -64,6 +65,7 @@ export async function executeRestore(scope: RunScope): Promise<void> {
       overwrite: options.overwrite,
       dryRun: options.dry_run,
       continuing: active.run.claim > 1,
+      begunAt: (await runBegunAt(database, active.run.uuid)) ?? undefined,
       target: await openRestoreTarget(scope, options, { from: { access, copies }, owner }),
       space: { folder, memoryItems: 50_000 },
       onProgress: (progress) => reporter.figures(figures.take(progress)),
