@@ -11,11 +11,17 @@ export interface WorkerCommand {
   readonly claimToken: string;
 }
 
-/** Takes the oldest waiting command of the lane `worker`; null when there is none. A claim that expires may be taken again. */
+/**
+ * Takes the oldest waiting command of the lane `worker`; null when there is none. One of a client at a time, about: whoever asks for
+ * looks at servers that never answer waits for himself.
+ */
 export async function claimCommand(database: Database, claimMs: number): Promise<WorkerCommand | null> {
   for (;;) {
-    const row = (await waitingCommands(database).orderBy('id').select('*').first()) as
-      Record<string, unknown> | undefined;
+    const row = (await waitingCommands(database)
+      .whereNotIn('client_id', busyClients(database))
+      .orderBy('id')
+      .select('*')
+      .first()) as Record<string, unknown> | undefined;
     if (!row) return null;
     const token = randomBytes(18).toString('base64url');
     const taken = await database
@@ -38,6 +44,15 @@ export async function claimCommand(database: Database, claimMs: number): Promise
       };
     }
   }
+}
+
+function busyClients(database: Database): ReturnType<Database['knex']> {
+  return database
+    .knex('s3_cloudbackup_run_commands')
+    .where({ lane: 'worker', status: 'processing' })
+    .where('expires_at', '>', database.now())
+    .whereNotNull('client_id')
+    .select('client_id');
 }
 
 export function waitingCommands(database: Database): ReturnType<Database['knex']> {

@@ -18,14 +18,15 @@ import { parseSource } from '../sources/registry.ts';
 import { checkHosts, reachable, showHostKey } from './open-source.ts';
 import type { WorkerServices } from './services.ts';
 
-/** Takes one waiting command and carries it out; false: there was none. */
-export function createCommandRunner(services: WorkerServices): () => Promise<boolean> {
+/** Takes one waiting command, and answers with what carries it out; null: there was none. */
+export function createCommandTaker(services: WorkerServices): () => Promise<(() => Promise<void>) | null> {
   return async () => {
     const command = await claimCommand(services.database, COMMAND_TIMEOUT_MS);
-    if (command === null) return false;
-    const outcome = await carryOut(services, command);
-    await completeCommand(services.database, command, outcome);
-    return true;
+    if (command === null) return null;
+    return async () => {
+      const outcome = await carryOut(services, command);
+      await completeCommand(services.database, command, outcome);
+    };
   };
 }
 

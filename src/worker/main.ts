@@ -2,7 +2,7 @@ import { packageVersion } from '../engines/tools.ts';
 import type { ClaimLimits } from '../database/claims.ts';
 import { enqueueRunNotice } from '../database/outbox.ts';
 import type { LostRun } from '../database/leases.ts';
-import { createCommandRunner } from './commands.ts';
+import { createCommandTaker } from './commands.ts';
 import { executeRun } from './execute.ts';
 import { startHealthServer, type HealthServer } from './health.ts';
 import { endLeftovers } from './leftovers.ts';
@@ -51,7 +51,7 @@ export async function startWorker(services: WorkerServices): Promise<RunningWork
     },
     {
       execute: async (active) => await executeRun(services, active, self),
-      carryOutCommand: createCommandRunner(services),
+      takeCommand: createCommandTaker(services),
       recover,
       withdrawConnections: async () => await withdrawConnections(services),
       endLeftovers: async () => await endLeftovers(services, self),

@@ -15,8 +15,8 @@ import type { HealthReport } from './health.ts';
 export interface WorkerParts {
   /** Carries out one claimed run to its end and writes that end; never throws for what the run itself met. */
   execute(active: ActiveRun): Promise<void>;
-  /** Carries out one waiting command, if there is one; false: there was none. */
-  carryOutCommand(): Promise<boolean>;
+  /** Takes one waiting command, and answers with what carries it out; null: there was none. */
+  takeCommand(): Promise<(() => Promise<void>) | null>;
   /** Takes over lost runs of other workers. */
   recover(marginMs: number): Promise<number>;
   /** Gives connected accounts up that nobody needs any more. */
@@ -38,6 +38,9 @@ export interface WorkerSettings {
   readonly marginMs: number;
 }
 
+/** Somebody sits before a page and waits, and a server that does not answer takes seconds. */
+const COMMANDS_AT_ONCE = 3;
+
 /** Services end rarely. */
 const WITHDRAW_EVERY_MS = 3_600_000;
 
@@ -52,6 +55,7 @@ export class Worker {
   readonly #parts: WorkerParts;
   readonly #log: Logger;
   readonly #active = new Map<string, { run: ActiveRun; done: Promise<void> }>();
+  readonly #commandsUnderWay = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
   readonly #halted = new AbortController();
   readonly #watch: DatabaseWatch;
@@ -119,6 +123,7 @@ export class Worker {
     await Promise.all([...this.#active.values()].map(async ({ done }) => await done));
     this.#halted.abort();
     await this.#loops;
+    await Promise.all(this.#commandsUnderWay);
     this.#state = 'stopped';
     await reportWorker(this.#database, this.uuid, 'stopped').catch(() => {});
   }
@@ -194,7 +199,16 @@ export class Worker {
   }
 
   async #commands(): Promise<void> {
-    while (!this.#stopping.signal.aborted && (await this.#parts.carryOutCommand())) continue;
+    while (!this.#stopping.signal.aborted && this.#commandsUnderWay.size < COMMANDS_AT_ONCE) {
+      const work = await this.#parts.takeCommand();
+      if (work === null) return;
+      const done = work()
+        .catch((error: unknown) =>
+          this.#log.error('a command ended with an error of ours', { error: describeError(error) }),
+        )
+        .then(() => void this.#commandsUnderWay.delete(done));
+      this.#commandsUnderWay.add(done);
+    }
   }
 
   async #recover(): Promise<void> {
