@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { existsSync, readdirSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { v7 } from 'uuid';
 import { ClientSources, readConnection } from '../../src/database/sources.ts';
 import { Secrets } from '../../src/security/envelope.ts';
@@ -104,4 +105,23 @@ it('a connection can be tried without a job, by its own client only', async () =
     sample: expect.arrayContaining(['Photos/']),
   });
   await expect(world.stranger.connections.test(source)).rejects.toMatchObject({ code: 'SOURCE_NOT_FOUND' });
+}, 60_000);
+
+it('connections of a terminated service are given up by a worker, once none of its backups stays', async () => {
+  const uuid = await connect();
+  const { knex } = world.database;
+  await knex('tblhosting').where('userid', world.clientId).update({ domainstatus: 'Terminated' });
+  await knex('tbladdonmodules').insert({
+    ...{ module: 'cloudstorage', setting: 'cloudbackup_terminated_grace_days', value: '14' },
+  });
+  await knex('s3_cloudbackup_jobs').where('client_id', world.clientId).update({ data_state: 'gone' });
+  const token = secrets.open('source.refresh-token', uuid, (await connection(uuid))?.refreshTokenEnc ?? '');
+  // What a worker looks after every hour, it looks after when it starts.
+  await world.startWorker({ ...fake.env });
+  for (const end = Date.now() + 30_000; (await connection(uuid))?.status !== 'revoked'; await delay(50))
+    if (Date.now() > end) throw new Error('the connection was not given up');
+  expect((await connection(uuid))?.refreshTokenEnc).toBeNull();
+  expect(fake.google.oauth.revoked).toContain(token);
+  const entries = await knex('s3_cloudbackup_audit').where('action', 'source.disconnected').pluck('target_id');
+  expect(entries).toContain(uuid);
 }, 60_000);
