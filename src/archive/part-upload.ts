@@ -9,8 +9,8 @@ const MEBIBYTE = 1024 * 1024;
 const PARTS_AT_ONCE = 4;
 const ABORT_TIMEOUT_MS = 30_000;
 
-/** Small parts while the archive may be a small one, so that several fit into memory; with the large ones, 512 GiB and more fit into one object. */
-export const PART_SIZES: PartSizes = (number) => (number <= 1_000 ? 16 : number <= 2_500 ? 32 : 64) * MEBIBYTE;
+/** Small parts while the archive may be a small one, so that several fit into memory; with the large ones, 512 GiB fit into one object. */
+export const PART_SIZES: PartSizes = (number) => (number <= 400 ? 16 : number <= 1_000 ? 24 : 56) * MEBIBYTE;
 
 /** Memory for the parts of one archive that are being filled or sent: used again and again, as what is left to the collector stays for a while. */
 export class PartBuffers {

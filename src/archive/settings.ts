@@ -18,5 +18,5 @@ export const ARCHIVE_SETTINGS: ArchiveSettings = {
   frameBytes: DEFAULT_FRAME_BYTES,
   objectBytes: 512 * 1024 * MEBIBYTE,
   partBytes: PART_SIZES,
-  uploadBytes: 64 * MEBIBYTE,
+  uploadBytes: 56 * MEBIBYTE,
 };

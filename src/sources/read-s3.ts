@@ -7,7 +7,7 @@ import type { S3Origin } from './source-type.ts';
 
 const FILES_AT_ONCE = 32;
 /** Of one object: providers limit what goes over a single connection. */
-const PARTS_AT_ONCE = 4;
+const PARTS_AT_ONCE = 3;
 
 /** Reads objects by the client that lists them: one request each, large ones in parts side by side, and no further process. */
 export function readS3(origin: S3Origin, { signal }: { signal: AbortSignal }): SourceReader {
