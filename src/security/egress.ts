@@ -1,6 +1,6 @@
-import { lookup } from 'node:dns/promises';
 import ipaddr from 'ipaddr.js';
 import { BackupError } from '../errors/backup-error.ts';
+import { systemResolver } from './resolver.ts';
 
 /**
  * Guard for hosts that a customer gave: a source may lie anywhere on the public internet, and nowhere on the operator's own
@@ -172,11 +172,8 @@ async function resolveOrThrow(resolve: Resolver, host: string): Promise<readonly
   throw new BackupError('ERR_HOST_UNKNOWN');
 }
 
-/** getaddrinfo: the same answer that the transfer program gets, /etc/hosts included. */
-async function resolveBySystem(host: string): Promise<string[]> {
-  const answers = await lookup(host, { all: true, verbatim: true });
-  return answers.map((answer) => answer.address);
-}
+/** One for all guards of the process. */
+const resolveBySystem = systemResolver();
 
 function refused(): BackupError {
   return new BackupError('HOST_NOT_ALLOWED');
