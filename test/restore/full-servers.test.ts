@@ -1,4 +1,4 @@
-// Restores to file servers that have no room left.
+// Restores to file servers that have no room left, or let nobody write.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -117,5 +117,32 @@ describe('a restore to a server that is full', () => {
       many: { large: 'ERR_QUOTA', small: 'ERR_QUOTA' },
       single: { large: 'ERR_QUOTA', small: 'ERR_QUOTA' },
     });
+  }, 90_000);
+});
+
+describe('a restore to a server that lets nobody write', () => {
+  const refused = { large: 'ERR_PERMISSION', small: 'ERR_PERMISSION' };
+
+  it('is told so by a Windows share', async () => {
+    const folder = join(base, 'read-only');
+    mkdirSync(folder);
+    const samba = await startSamba({ shares: { reading: folder }, readOnly: ['reading'] });
+    endings.push(async () => await samba.stop());
+    const { host, port, user, password: pass } = samba;
+    const outcome = await restored(await open('smb', { host, port, user, pass, share: 'reading' }));
+    expect(outcome).toEqual({ many: refused, single: refused });
+  }, 90_000);
+
+  it('is told so by a WebDAV server', async () => {
+    const server = await startWebdavFake({
+      folder: (path) => (path === '' ? {} : null),
+      answer({ method }, response) {
+        if (method === 'PROPFIND') return false;
+        response.writeHead(403).end();
+        return true;
+      },
+    });
+    endings.push(() => server.close());
+    expect(await restored(await open('webdav', { url: server.url }))).toEqual({ many: refused, single: refused });
   }, 90_000);
 });

@@ -21,12 +21,13 @@ const SMBD = ['/usr/sbin/smbd', '/usr/local/sbin/smbd', '/usr/local/samba/sbin/s
 /**
  * A real Samba on loopback; needs no root and changes nothing on the machine. Names that Windows could not have it shows as short ones,
  * as Samba does unless it is told otherwise.
- * @param shares folder of each share by its name; `forbidden` ones admit nobody. A file that becomes larger than `largestFile` (bytes)
+ * @param shares folder of each share by its name; `forbidden` ones admit nobody, `readOnly` ones let nobody write. A file that becomes larger than `largestFile` (bytes)
  *   meets a full disk
  */
 export async function startSamba(options: {
   shares: Readonly<Record<string, string>>;
   forbidden?: readonly string[];
+  readOnly?: readonly string[];
   largestFile?: number;
   port?: number;
 }): Promise<SambaServer> {
@@ -40,7 +41,7 @@ export async function startSamba(options: {
   const shares = Object.entries(options.shares).flatMap(([name, path]) => [
     `[${name}]`,
     `path = ${path}`,
-    'read only = no',
+    `read only = ${options.readOnly?.includes(name) ? 'yes' : 'no'}`,
     ...(options.forbidden?.includes(name) ? [`invalid users = ${user}`] : []),
   ]);
   const settings = [

@@ -164,13 +164,19 @@ export function classify(message: string, sides: Sides): Classified {
   return { code: side.codes?.[kind] ?? usual[kind], whole };
 }
 
-/** Requests of S3 and of Google and Dropbox, and what the file servers' backends call the steps of writing a file. */
-const WRITES =
-  /S3: (?:PutObject|CreateMultipartUpload|UploadPart|CompleteMultipartUpload|AbortMultipartUpload|CopyObject|UploadPartCopy|CreateBucket)\b|\b(?:Put|Post|PUT|POST) "?https?:|\bupdate (?:stor|getinfo)\b|\bUpdate(?::| \w+ failed)|\bupdate failed:|\bmkParentDir failed|\bmkdir(?::| "| dirExists)/;
+/** Steps of writing: requests of S3, those of services, and what the backends of file servers call them. */
+const WRITES: readonly RegExp[] = [
+  /S3: (?:PutObject|CreateMultipartUpload|UploadPart|CompleteMultipartUpload|AbortMultipartUpload|CopyObject|UploadPartCopy|CreateBucket)\b/,
+  /\b(?:Put|Post|PUT|POST) "?https?:/,
+  /\bupdate (?:stor|getinfo)\b|\bUpdate(?::| \w+ failed)|\bupdate failed:|\bfailed to open: /,
+  /\bmkParentDir failed|\bmkdir(?::| "| dirExists)|\bfailed to make parent directories\b/,
+];
+/** Of a source, whatever its backend calls it further on. */
+const READS = /\bfailed to open source object\b/;
 
 /** Which end a message is about: rclone names the remote, or the request or step, of which only the destination's write. */
 function endOf(message: string): keyof Sides {
   const named = /["'](SRC|DST)(?:CRYPT)?(?:\{[^}]*\})?:/.exec(message)?.[1];
   if (named !== undefined) return named as keyof Sides;
-  return WRITES.test(message) ? 'DST' : 'SRC';
+  return WRITES.some((pattern) => pattern.test(message)) && !READS.test(message) ? 'DST' : 'SRC';
 }

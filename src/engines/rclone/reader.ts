@@ -6,7 +6,7 @@ import { redact } from '../../security/redact.ts';
 import type { RemoteDefinition } from '../../sources/registry.ts';
 import type { SourceFile, SourceReader } from '../port.ts';
 import { RcloneDaemon } from './daemon.ts';
-import { classify, storageSide } from './error-classes.ts';
+import { classify } from './error-classes.ts';
 import type { RcloneBinary } from './process.ts';
 import { aliasRemote, sourceRemote } from './remotes.ts';
 
@@ -109,7 +109,9 @@ class RcloneReader implements SourceReader {
 
   #failure(status: number, text: string): BackupError {
     const message = messageOf(text);
-    const { code } = classify(message, { SRC: this.#options.definition.side, DST: storageSide });
+    // There is nothing but the source here.
+    const { side } = this.#options.definition;
+    const { code } = classify(message, { SRC: side, DST: side });
     const found = code === 'ERR_TRANSFER' && status === 404 ? 'ERR_SOURCE_NOT_FOUND' : code;
     return new BackupError(found, undefined, { cause: new Error(redact(message)) });
   }

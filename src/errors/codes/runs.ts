@@ -68,7 +68,7 @@ export const runErrors = {
   ERR_DISK_FULL: {
     what: 'The disk is full.',
     data: UNTOUCHED,
-    action: 'Free space in the folder that is named, then start again.',
+    action: 'Free space in the folder that is named, or on the server that files are restored to, then start again.',
   },
   ERR_INTERNAL: {
     what: 'The run met an unexpected error.',

@@ -9,6 +9,7 @@ import { FailureLog } from '../../../src/engines/rclone/failures.ts';
 import { linesOf, readLog, readLogLine } from '../../../src/engines/rclone/log.ts';
 import type { ErrorCode } from '../../../src/errors/catalogue.ts';
 import { s3Side } from '../../../src/sources/s3.ts';
+import { parseSource, remoteOf } from '../../../src/sources/registry.ts';
 import { sftpSide } from '../../../src/sources/sftp.ts';
 
 const FOLDER = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'fixtures', 'rclone-logs');
@@ -101,9 +102,13 @@ describe('what rclone says of failures', () => {
     ['Update Create failed: permission denied', 'ERR_PERMISSION'],
     ['Put mkParentDir failed: mkdir "folder" failed: permission denied', 'ERR_PERMISSION'],
     ['Update ReadFrom failed: write large.01f4c649.partial: no space left on device', 'ERR_DISK_FULL'],
+    ['failed to open: response error: {Access Denied} A process has requested access', 'ERR_PERMISSION'],
+    ['failed to open source object: operation error S3: GetObject, StatusCode: 403, AccessDenied', 'ERR_DEST_AUTH'],
     ['object not found', 'ERR_OBJECT_MISSING'],
   ] as const)('is told from the step of writing where a file server is written to: %s', (message, code) => {
-    expect(classify(message, { SRC: storageSide, DST: sftpSide }).code).toBe(code);
+    const smbSide = remoteOf(parseSource({ type: 'smb', config: { host: 'h', share: 's', user: 'u' }, path: '' })).side;
+    const side = message.includes('{Access Denied}') ? smbSide : sftpSide;
+    expect(classify(message, { SRC: storageSide, DST: side }).code).toBe(code);
   });
 
   it('is a failure of single files when others arrived', () => {
