@@ -146,9 +146,7 @@ describe.each([
   ['nas by FTP', 'archive'],
   ['google_drive', 'archive'],
   ['dropbox', 'archive'],
-  ['smb', 'sync'],
   ['webdav', 'sync'],
-  ['nas by FTP', 'sync'],
   ['google_drive', 'sync'],
   ['dropbox', 'sync'],
 ])('an encrypted job with a source of %s, in the mode %s,', (source, mode) => {
