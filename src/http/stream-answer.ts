@@ -26,16 +26,21 @@ export function requireMeant(request: Request): void {
   if (site !== undefined && site !== 'same-origin' && site !== 'none') throw new BackupError('CSRF_INVALID');
 }
 
+/** Longer than a bucket may stay silent, and than somebody lets a download pause. */
+const IDLE_MS = 60 * 60_000;
+
 /**
- * Sends the body at the reader's pace. When the reader goes away, reading ends; when the body fails, the connection is cut.
+ * Sends the body at the reader's pace. When the reader goes away, or takes nothing for so long that it has gone without a word, reading
+ * ends, and with it what is held for the download; when the body fails, the connection is cut.
  * @throws what the body threw, after the headers are gone
  */
-export async function sendStream(response: Response, answer: StreamedAnswer): Promise<void> {
+export async function sendStream(response: Response, answer: StreamedAnswer, idleMs = IDLE_MS): Promise<void> {
   const gone = new AbortController();
   const leave = (): void => {
     if (!response.writableFinished) gone.abort(new ReaderGone());
   };
   response.once('close', leave);
+  response.setTimeout(idleMs, () => response.destroy());
   try {
     if (response.destroyed) throw new ReaderGone();
     const pieces = answer.body(gone.signal)[Symbol.asyncIterator]();
