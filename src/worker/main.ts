@@ -53,7 +53,7 @@ export async function startWorker(services: WorkerServices): Promise<RunningWork
       execute: async (active) => await executeRun(services, active, self),
       takeCommand: createCommandTaker(services),
       recover,
-      withdrawConnections: async () => await withdrawConnections(services),
+      withdrawConnections: async (signal) => await withdrawConnections(services, signal),
       endLeftovers: async () => await endLeftovers(services, self),
       limits: async () => await claimLimits(services),
     },

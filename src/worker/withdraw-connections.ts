@@ -16,14 +16,15 @@ type Parts = Pick<WorkerServices, 'database' | 'secrets' | 'records' | 'log'>;
 /**
  * Gives up the connected accounts of clients whose service is terminated and of whose backups none stays: the consent is taken back at the
  * service, the token forgotten, and both written to the audit log. Where the host keeps the data of such clients for good, their connections
- * stay too. Any number of workers may do so at once. Returns how many were given up.
+ * stay too. Any number of workers may do so at once. Returns how many were given up, also when `signal` ends it early.
  */
-export async function withdrawConnections(parts: Parts): Promise<number> {
+export async function withdrawConnections(parts: Parts, signal?: AbortSignal): Promise<number> {
   let given = 0;
   const ended = new Map<number, Promise<boolean>>();
   for (let after = 0, more = true; more;) {
     const page = await idleConnections(parts.database, after, PAGE);
     for (const connection of page) {
+      if (signal?.aborted) return given;
       const { clientId } = connection;
       const isEnded = ended.get(clientId) ?? serviceHasEnded(parts, clientId);
       ended.set(clientId, isEnded);

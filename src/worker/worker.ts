@@ -20,7 +20,7 @@ export interface WorkerParts {
   /** Takes over lost runs of other workers. */
   recover(marginMs: number): Promise<number>;
   /** Gives connected accounts up that nobody needs any more. */
-  withdrawConnections(): Promise<number>;
+  withdrawConnections(signal: AbortSignal): Promise<number>;
   /** Ends what an earlier process on this machine left. Runs once, before the first claim. */
   endLeftovers(): Promise<void>;
   /** Limits of this moment (module settings may change while the worker runs). */
@@ -87,7 +87,7 @@ export class Worker {
         'connections',
         WITHDRAW_EVERY_MS,
         this.#stopping.signal,
-        async () => await this.#parts.withdrawConnections(),
+        async () => await this.#parts.withdrawConnections(this.#stopping.signal),
       ),
       this.#every(
         'requests',

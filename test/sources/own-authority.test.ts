@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createEgressGuard } from '../../src/security/egress.ts';
-import { parseSource, publicConfig, remoteOf, type RemoteDefinition } from '../../src/sources/registry.ts';
+import { hostsOf, parseSource, publicConfig, remoteOf, type RemoteDefinition } from '../../src/sources/registry.ts';
 import type { BucketAccess } from '../../src/storage/port.ts';
 import { checkHosts, keptToHosts, trusting } from '../../src/worker/open-source.ts';
 import { copyTo, listAll, openEngine, type TestEngine } from '../engines/rclone/engine.ts';
@@ -32,7 +32,7 @@ afterEach(async () => {
 });
 afterAll(async () => {
   await s3.stop();
-  for (const path of [folder]) rmSync(path, { recursive: true, force: true });
+  rmSync(folder, { recursive: true, force: true });
   office.remove();
   other.remove();
 });
@@ -129,6 +129,19 @@ describe('the certificate of a source', () => {
     expect(JSON.stringify(options)).not.toContain('BEGIN');
     // Stored and read again it stays as it is.
     expect(parse(String(kept)).config).toEqual(source.config);
+  });
+
+  it('makes another way to the server of it: passwords that are stored go to nobody who shows another', () => {
+    const ftp = { protocol: 'ftp', host: 'nas.example.com', user: 'me', pass: 'secret' };
+    for (const [type, config] of [
+      ['webdav', { url: 'https://nas.example.com', user: 'me', pass: 'secret' }],
+      ['nas', ftp],
+    ] as const) {
+      const ways = [undefined, office.certificate, other.certificate].map((ca_certificate) =>
+        JSON.stringify(hostsOf(parseSource({ type, config: { ...config, ca_certificate }, path: '' }))),
+      );
+      expect(new Set(ways).size).toBe(3);
+    }
   });
 
   it.each([
