@@ -140,31 +140,6 @@ export function sourceContract(
       expect(await server.digest()).toBe(before);
     }, 60_000);
 
-    it.each(['sync', 'archive'] as const)(
-      'keeps the last version of a file that changes while it is backed up, and names it (%s)',
-      async (mode) => {
-        const place = [server.path, `moving-${mode}`].filter(Boolean).join('/');
-        const put = async (name: string, content: string): Promise<void> =>
-          void (await server.put(Buffer.from(`moving-${mode}/${name}`), content));
-        await put('stays', 'stays');
-        await put('moves', 'first');
-        const job = new TestJob({ prefix: `moving-${mode}/`, mode });
-        const store = openS3Store(s3.access('all'));
-        const engine = await engineFor(await open({ path: place }));
-        expect(await job.run({ store, engine })).toMatchObject({ status: 'success', point: { stored: 2 } });
-        await put('moves', 'the second');
-        const changing = afterListing(engine, async () => await put('moves', 'and the third'));
-        const { status, point, events } = await job.run({ store, engine: changing });
-        expect(status).toBe('warning');
-        expect(point).toMatchObject({ stored: 1, carried: 1, failed: 0 });
-        const problems = events.flatMap((event) => (event.code === 'FILE_PROBLEMS' ? event.params.problems : []));
-        expect(problems).toMatchObject([{ path: 'moves', outcome: 'carried' }]);
-        // What comes later is whole again.
-        expect(await job.run({ store, engine })).toMatchObject({ status: 'success', point: { stored: 2 } });
-      },
-      120_000,
-    );
-
     it('shows some names for a test of the connection, and its folders to a picker', async () => {
       expect((await sampleNames({ ...(await looking()), limit: 20 })).sort()).toEqual([
         'a.txt',
@@ -235,6 +210,31 @@ export function sourceContract(
         expect(new Set(contents).size).toBe(files.size);
       }
     }, 120_000);
+
+    it.each(['sync', 'archive'] as const)(
+      'keeps the last version of a file that changes while it is backed up, and names it (%s)',
+      async (mode) => {
+        const place = [server.path, `moving-${mode}`].filter(Boolean).join('/');
+        const put = async (name: string, content: string): Promise<void> =>
+          void (await server.put(Buffer.from(`moving-${mode}/${name}`), content));
+        await put('stays', 'stays');
+        await put('moves', 'first');
+        const job = new TestJob({ prefix: `moving-${mode}/`, mode });
+        const store = openS3Store(s3.access('all'));
+        const engine = await engineFor(await open({ path: place }));
+        expect(await job.run({ store, engine })).toMatchObject({ status: 'success', point: { stored: 2 } });
+        await put('moves', 'the second');
+        const changing = afterListing(engine, async () => await put('moves', 'and the third'));
+        const { status, point, events } = await job.run({ store, engine: changing });
+        expect(status).toBe('warning');
+        expect(point).toMatchObject({ stored: 1, carried: 1, failed: 0 });
+        const problems = events.flatMap((event) => (event.code === 'FILE_PROBLEMS' ? event.params.problems : []));
+        expect(problems).toMatchObject([{ path: 'moves', outcome: 'carried' }]);
+        // What comes later is whole again.
+        expect(await job.run({ store, engine })).toMatchObject({ status: 'success', point: { stored: 2 } });
+      },
+      120_000,
+    );
   });
 }
 
