@@ -1,7 +1,19 @@
 import { unlink } from 'node:fs/promises';
+import type { RemoteDefinition } from '../../sources/registry.ts';
 import { sourceRemote } from './remotes.ts';
-import type { RemoteCall } from './list.ts';
-import { rcloneCommand, startRclone, writeFileList } from './process.ts';
+import { rcloneCommand, startRclone, writeFileList, type RcloneBinary } from './process.ts';
+
+/** A call of rclone that reads a source of the kind `remote`. */
+export interface RemoteCall {
+  readonly binary: RcloneBinary;
+  readonly definition: RemoteDefinition;
+  readonly hostKey?: string | null;
+  /** Private folder of the run. */
+  readonly folder: string;
+  readonly signal: AbortSignal;
+  /** Files and folders that are believed, at most. */
+  readonly mostEntries?: number;
+}
 
 /** Calls that look for the files which are not empty; if more were needed, all that are left in doubt count as such. */
 const MOST_CALLS = 200;

@@ -4,23 +4,11 @@ import { pathOfRcloneName } from '../../layout/encoding.ts';
 import { DEEPEST_FOLDER, endlessListing, MOST_ENTRIES } from '../../sources/endless.ts';
 import type { ListingNotice, RemoteDefinition, RemoteOrigin } from '../../sources/registry.ts';
 import type { ListingOutcome, SourceFile, SourceListing } from '../port.ts';
-import { notEmpty } from './empty-files.ts';
+import { notEmpty, type RemoteCall } from './empty-files.ts';
 import { FailureLog, type Failure } from './failures.ts';
 import { byteLinesOf, readLog, type LogLine } from './log.ts';
-import { callError, rcloneCommand, startRclone, writeFileList, type RcloneBinary } from './process.ts';
+import { callError, rcloneCommand, startRclone, writeFileList } from './process.ts';
 import { sourceRemote } from './remotes.ts';
-
-/** A call of rclone that reads a source of the kind `remote`. */
-export interface RemoteCall {
-  readonly binary: RcloneBinary;
-  readonly definition: RemoteDefinition;
-  readonly hostKey?: string | null;
-  /** Private folder of the run. */
-  readonly folder: string;
-  readonly signal: AbortSignal;
-  /** Files and folders that are believed, at most. */
-  readonly mostEntries?: number;
-}
 
 /** A folder that fails alone is named; so many that fail because of the connection are a listing that failed. */
 const BROKEN_FOLDERS = 10;
