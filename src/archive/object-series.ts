@@ -19,6 +19,9 @@ export interface SeriesOptions {
   readonly signal: AbortSignal;
 }
 
+/** What is sealed at once: a second whole frame need not be held beside the first. */
+const SEALED_AT_ONCE = 1024 * 1024;
+
 /** Where bytes of an archive lie. */
 export interface Place {
   /** Relative to the job's prefix. */
@@ -73,9 +76,8 @@ export class ObjectSeries {
     object.bytes += length;
     this.#position += length;
     for (const piece of frame) {
-      const written = object.sealer?.update(piece) ?? piece;
-      await object.upload.write(written);
-      if (written !== piece) giveBack(written);
+      if (object.sealer === null) await object.upload.write(piece);
+      else await sealInto(object.upload, object.sealer, piece);
     }
     return place;
   }
@@ -104,5 +106,13 @@ export class ObjectSeries {
     await object.upload.sendRest();
     this.#full.push(object.upload);
     this.#current = null;
+  }
+}
+
+async function sealInto(upload: PartUpload, sealer: FileSealer, bytes: Buffer): Promise<void> {
+  for (let at = 0; at < bytes.length; at += SEALED_AT_ONCE) {
+    const sealed = sealer.update(bytes.subarray(at, at + SEALED_AT_ONCE));
+    await upload.write(sealed);
+    giveBack(sealed);
   }
 }

@@ -1,5 +1,6 @@
 import { BackupError } from '../errors/backup-error.ts';
 import type { ObjectStore, ObjectUpload } from '../storage/port.ts';
+import { PartDigests } from './part-digests.ts';
 
 /** Size of the part of this number, in bytes. Ten thousand parts have to make an object. */
 export type PartSizes = (number: number) => number;
@@ -12,11 +13,15 @@ const ABORT_TIMEOUT_MS = 30_000;
 /** Small parts while the archive may be a small one, so that several fit into memory; with the large ones, 512 GiB fit into one object. */
 export const PART_SIZES: PartSizes = (number) => (number <= 400 ? 16 : number <= 1_000 ? 24 : 56) * MEBIBYTE;
 
+/** The whole of a piece of memory that a thread can see too. */
+type Part = Buffer<SharedArrayBuffer>;
+
 /** Memory for the parts of one archive that are being filled or sent: used again and again, as what is left to the collector stays for a while. */
 export class PartBuffers {
   readonly #limit: number;
   #used = 0;
-  #free: Buffer[] = [];
+  readonly #digests = new PartDigests();
+  #free: Part[] = [];
 
   constructor(limitBytes: number) {
     this.#limit = limitBytes;
@@ -26,16 +31,26 @@ export class PartBuffers {
     return this.#used + bytes <= this.#limit;
   }
 
-  take(bytes: number): Buffer {
+  take(bytes: number): Part {
     this.#used += bytes;
     // Those of another size are not needed any more.
     this.#free = this.#free.filter(({ length }) => length === bytes);
-    return this.#free.pop() ?? Buffer.allocUnsafeSlow(bytes);
+    return this.#free.pop() ?? Buffer.from(new SharedArrayBuffer(bytes));
   }
 
-  give(buffer: Buffer): void {
+  give(buffer: Part): void {
     this.#used -= buffer.length;
     this.#free.push(buffer);
+  }
+
+  /** Of the first so many bytes, in base64. */
+  async md5(part: Part, bytes: number): Promise<string> {
+    return await this.#digests.md5(part.buffer, bytes);
+  }
+
+  /** Nothing is sent any more. */
+  async close(): Promise<void> {
+    await this.#digests.close();
   }
 }
 
@@ -58,7 +73,7 @@ export class PartUpload {
   #beginning: Promise<ObjectUpload> | null = null;
   #number = 1;
   /** The part that is being filled. */
-  #part: Buffer | null = null;
+  #part: Part | null = null;
   #filled = 0;
   #failure: { readonly error: unknown } | null = null;
 
@@ -108,7 +123,7 @@ export class PartUpload {
     await upload?.abort({ signal: AbortSignal.timeout(ABORT_TIMEOUT_MS) }).catch(() => undefined);
   }
 
-  async #newPart(): Promise<Buffer> {
+  async #newPart(): Promise<Part> {
     const { buffers, parts } = this.#options;
     const size = parts(this.#number);
     while (!buffers.hasRoom(size) && this.#sending.size > 0) await this.#oneSent();
@@ -116,7 +131,7 @@ export class PartUpload {
     return buffers.take(size);
   }
 
-  async #send(part: Buffer): Promise<void> {
+  async #send(part: Part): Promise<void> {
     const { store, key, buffers } = this.#options;
     while (this.#sending.size >= PARTS_AT_ONCE) await this.#oneSent();
     this.#throwFailure();
@@ -126,8 +141,10 @@ export class PartUpload {
     const number = this.#number;
     this.#number += 1;
     this.#part = null;
-    const sending = upload
-      .part(number, [part.subarray(0, this.#filled)], { signal: this.#signal })
+    const bytes = this.#filled;
+    const sending = buffers
+      .md5(part, bytes)
+      .then(async (md5) => await upload.part(number, [part.subarray(0, bytes)], { signal: this.#signal, md5 }))
       .catch((error: unknown) => {
         this.#failure ??= { error };
         this.#stop.abort(new BackupError('ERR_CANCELLED'));

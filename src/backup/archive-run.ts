@@ -51,6 +51,7 @@ export async function writeArchive(job: ArchiveJob): Promise<ArchiveResult> {
     throw job.signal.aborted ? job.signal.reason : error;
   } finally {
     heapIsCalm();
+    await writing.close();
     await reader.close();
   }
 }
@@ -59,6 +60,7 @@ class ArchiveWriting {
   readonly #job: ArchiveJob;
   readonly #reader: SourceReader;
   readonly #objects: ObjectSeries;
+  readonly #buffers: PartBuffers;
   readonly #writer: ArchiveWriter;
   readonly #arrivals: SpillList<Arrival>;
   readonly #failed = new Map<string, ErrorCode>();
@@ -74,6 +76,7 @@ class ArchiveWriting {
     this.#reader = reader;
     const { context, plan, space, signal } = job;
     const { frameBytes, objectBytes, partBytes, uploadBytes } = { ...ARCHIVE_SETTINGS, ...context.archive };
+    this.#buffers = new PartBuffers(uploadBytes);
     this.#objects = new ObjectSeries({
       store: context.store,
       prefix: context.job.prefix,
@@ -82,7 +85,7 @@ class ArchiveWriting {
       cipher: context.encryption?.cipher ?? null,
       objectBytes,
       parts: partBytes,
-      buffers: new PartBuffers(uploadBytes),
+      buffers: this.#buffers,
       signal,
     });
     this.#arrivals = new SpillList<Arrival>(space);
@@ -109,6 +112,10 @@ class ArchiveWriting {
 
   async abort(): Promise<void> {
     await this.#writer.abort();
+  }
+
+  async close(): Promise<void> {
+    await this.#buffers.close();
   }
 
   async #add({ file, content }: ReadFile): Promise<void> {

@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 
 /** How far a heap may grow beyond what was in use after the last collection, in percent. V8's own measure is up to 300. */
 const TIGHT_PERCENT = 20;
-const LOOSE_PERCENT = 150;
+const LOOSE_PERCENT = 100;
 /** After this long without a large list the process goes back to V8's own measure. */
 const CALM_MS = 60_000;
 /** Lists of this many items are large: each is some tens of megabytes. */

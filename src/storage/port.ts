@@ -85,8 +85,11 @@ export interface ObjectStore {
 export interface ObjectUpload {
   readonly key: string;
   readonly uploadId: string;
-  /** Sends a part, several at once if need be. The pieces are read again when the part has to be sent again. */
-  part(number: number, pieces: readonly Buffer[], options?: { signal?: AbortSignal }): Promise<void>;
+  /**
+   * Sends a part, several at once if need be. The pieces are read again when the part has to be sent again.
+   * @param options.md5 of the part in base64, where it is known already
+   */
+  part(number: number, pieces: readonly Buffer[], options?: { signal?: AbortSignal; md5?: string }): Promise<void>;
   /** Makes the object of all parts that were sent, and looks whether it has their size. @throws BackupError `ERR_COMMIT_READBACK` */
   complete(options?: { signal?: AbortSignal }): Promise<void>;
   /** Drops all parts; no error when the upload is gone already. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
+import { PartDigests } from '../../src/archive/part-digests.ts';
 import { PART_SIZES, PartBuffers, PartUpload } from '../../src/archive/part-upload.ts';
 import { ARCHIVE_SETTINGS } from '../../src/archive/settings.ts';
 import { sealedSize } from '../../src/crypt/file-format.ts';
@@ -8,6 +9,22 @@ import { MemoryBucket } from '../../src/storage/memory.ts';
 
 const MOST_PARTS = 10_000;
 const signal = new AbortController().signal;
+
+it('checksums of parts are those of their bytes; whoever waits when the thread ends hears of it, and the next one gets a new one', async () => {
+  const digests = new PartDigests();
+  const body = randomBytes(300_000);
+  const memory = new SharedArrayBuffer(body.length);
+  body.copy(Buffer.from(memory));
+  const md5 = (bytes: number): string => createHash('md5').update(body.subarray(0, bytes)).digest('base64');
+  const sizes = [300_000, 1, 0, 65_537];
+  expect(await Promise.all(sizes.map(async (bytes) => await digests.md5(memory, bytes)))).toEqual(sizes.map(md5));
+  const large = new SharedArrayBuffer(200_000_000);
+  const waiting = expect(digests.md5(large, large.byteLength)).rejects.toThrow('has ended');
+  await digests.close();
+  await waiting;
+  expect(await digests.md5(memory, 10)).toBe(md5(10));
+  await digests.close();
+});
 
 describe('parts of an archive', () => {
   it('are as many as S3 takes at most in the largest object that is written, encrypted or not', () => {
@@ -34,7 +51,8 @@ describe('parts of an archive', () => {
           const upload = await store.beginUpload(...args);
           return Object.create(upload, {
             part: {
-              value: async (number: number, pieces: readonly Buffer[]) => {
+              value: async (number: number, pieces: readonly Buffer[], { md5 = '' }: { md5?: string } = {}) => {
+                expect(md5).toBe(createHash('md5').update(Buffer.concat(pieces)).digest('base64'));
                 for (const { buffer } of pieces) taken.add(buffer);
                 under += pieces.reduce((sum, { length }) => sum + length, 0);
                 most = Math.max(most, under);
@@ -54,6 +72,7 @@ describe('parts of an archive', () => {
       await upload.write(body.subarray(at, at + length));
     await upload.sendRest();
     await upload.complete();
+    await buffers.close();
     expect(bucket.read('archive')?.body.equals(body)).toBe(true);
     expect(most).toBeGreaterThan(1_000);
     expect(most).toBeLessThanOrEqual(3_000);

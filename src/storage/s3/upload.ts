@@ -42,13 +42,12 @@ export class S3Upload implements ObjectUpload {
     });
   }
 
-  async part(number: number, pieces: readonly Buffer[], { signal }: RequestOptions = {}): Promise<void> {
-    const hash = createHash('md5');
-    let size = 0;
-    for (const piece of pieces) {
-      hash.update(piece);
-      size += piece.length;
-    }
+  async part(
+    number: number,
+    pieces: readonly Buffer[],
+    { signal, md5 = md5Of(pieces) }: RequestOptions & { md5?: string } = {},
+  ): Promise<void> {
+    const size = pieces.reduce((sum, { length }) => sum + length, 0);
     await told(async () => {
       const etag = await this.#connection.send(
         {
@@ -56,7 +55,7 @@ export class S3Upload implements ObjectUpload {
           key: this.key,
           query: { partNumber: String(number), uploadId: this.uploadId },
           // The MD5 is signed and the server holds the part to it: a second digest of many gigabytes would prove nothing more.
-          headers: { 'content-md5': hash.digest('base64'), 'x-amz-content-sha256': 'UNSIGNED-PAYLOAD' },
+          headers: { 'content-md5': md5, 'x-amz-content-sha256': 'UNSIGNED-PAYLOAD' },
           body: pieces,
           signal,
         },
@@ -102,6 +101,12 @@ export class S3Upload implements ObjectUpload {
   async abort({ signal }: RequestOptions = {}): Promise<void> {
     await told(async () => await abortUpload(this.#connection, this, signal));
   }
+}
+
+function md5Of(pieces: readonly Buffer[]): string {
+  const hash = createHash('md5');
+  for (const piece of pieces) hash.update(piece);
+  return hash.digest('base64');
 }
 
 async function told<T>(work: () => Promise<T>): Promise<T> {
