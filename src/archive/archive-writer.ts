@@ -5,7 +5,7 @@ import { END_OF_ARCHIVE, type TarMember } from './tar.ts';
 import { compressFrame } from './zstd-frames.ts';
 
 /** Frames that are being compressed, or wait for their turn to be sent. */
-const FRAMES_UNDER_WAY = 3;
+const FRAMES_UNDER_WAY = 2;
 
 /** A member that lies in the archive whole. */
 export interface PlacedMember {
