@@ -1,3 +1,5 @@
+import { formatDate } from './dates.ts';
+
 /** How figures and times are written in pages. Pure; units are always told. */
 
 const UNITS = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
@@ -22,7 +24,7 @@ export function formatSpeed(bytesPerSecond: number | null | undefined): string {
 
 /** `12,345` */
 export function formatCount(count: number | null | undefined): string {
-  return count === null || count === undefined ? '–' : new Intl.NumberFormat('en').format(count);
+  return count === null || count === undefined ? '–' : count.toLocaleString('en');
 }
 
 /** `under 1 s`, `42 s`, `1 min 5 s`, `2 h 3 min`, `4 d 2 h`: the two largest units. */
@@ -64,15 +66,5 @@ export function formatRelative(epochMs: number | null | undefined, now: number):
 /** `Tue, 4 Nov 2025, 14:05:09 CET` */
 export function formatTime(epochMs: number | null | undefined, timezone: string): string {
   if (epochMs === null || epochMs === undefined) return 'never';
-  return new Intl.DateTimeFormat('en-GB', {
-    weekday: 'short',
-    day: 'numeric',
-    month: 'short',
-    year: 'numeric',
-    hour: '2-digit',
-    minute: '2-digit',
-    second: '2-digit',
-    timeZoneName: 'short',
-    timeZone: timezone,
-  }).format(epochMs);
+  return formatDate(epochMs, 'full', timezone);
 }

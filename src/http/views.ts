@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Response } from 'express';
 import nunjucks from 'nunjucks';
 import { packageRoot } from '../engines/tools.ts';
@@ -41,16 +43,25 @@ export interface Views {
   render(template: string, model: Model): string;
 }
 
+/** Others than those of the package. */
+export interface ViewFolders {
+  readonly views?: string;
+  readonly assets?: string;
+  /** File of compiled templates, used where no folder of templates is given. */
+  readonly compiled?: string;
+}
+
 /**
  * Nunjucks over views/, everything escaped. Filters: `bytes`, `speed`, `count`, `duration` (milliseconds), `relative` and `time`
  * (epoch milliseconds or ISO text), `iso`. Globals: `asset('app.css')`, the address of a file of public/ that changes with its content.
  */
-export function createViews(folders: { views?: string; assets?: string } = {}): Views {
+export function createViews(folders: ViewFolders = {}): Views {
   const root = packageRoot();
-  const loader = new nunjucks.FileSystemLoader(folders.views ?? join(root, 'views'), {
-    noCache: process.env['NODE_ENV'] === 'development',
+  const environment = new nunjucks.Environment(loaderOf(folders), {
+    autoescape: true,
+    trimBlocks: true,
+    lstripBlocks: true,
   });
-  const environment = new nunjucks.Environment(loader, { autoescape: true, trimBlocks: true, lstripBlocks: true });
   environment.addFilter('bytes', formatBytes);
   environment.addFilter('iso', (at: unknown) => new Date(asTime(at) ?? 0).toISOString());
   environment.addFilter('speed', formatSpeed);
@@ -69,6 +80,17 @@ export function createViews(folders: { views?: string; assets?: string } = {}): 
     render: (template, model) =>
       environment.render(template, { ...model, asset: (name: string) => `${model.base}/assets/${address(name)}` }),
   };
+}
+
+/** Templates come from a folder; those of the package that were compiled when it was built (`tools/templates.js`) are taken as they are. */
+function loaderOf({ views, compiled = fileURLToPath(new URL('./templates.cjs', import.meta.url)) }: ViewFolders) {
+  const noCache = process.env['NODE_ENV'] === 'development';
+  if (views === undefined && !noCache && existsSync(compiled)) {
+    // An object of templates by their names, whatever its types say.
+    const templates = createRequire(import.meta.url)(compiled) as unknown[];
+    return new nunjucks.PrecompiledLoader(templates);
+  }
+  return new nunjucks.FileSystemLoader(views ?? join(packageRoot(), 'views'), { noCache });
 }
 
 /** Sends one page. Pages are private and always fresh. */

@@ -7,6 +7,7 @@ import { parseSchedule, type Schedule } from '../../schedule/schedule.ts';
 import { nextSlots } from '../../schedule/slots.ts';
 import { isTimezone } from '../../schedule/zone.ts';
 import { sourceTypes } from '../../sources/registry.ts';
+import { formatDate } from '../dates.ts';
 import { page, view, type PageAnswer } from '../page.ts';
 import { filledForms } from './source-fields.ts';
 
@@ -60,7 +61,9 @@ export const nextRunsPage = page({
     if (!parsed.ok) return preview({ problem: scheduleProblem(parsed.problems[0]) });
     if (!isTimezone(zone)) return preview({ problem: `There is no time zone "${zone}".` });
     const slots = nextSlots(parsed.schedule, request.now, zone, 4);
-    return await Promise.resolve(preview({ slots: slots.map((at) => ({ at, text: slotText(at, zone) })), zone }));
+    return await Promise.resolve(
+      preview({ slots: slots.map((at) => ({ at, text: formatDate(at, 'slot', zone) })), zone }),
+    );
   },
 });
 
@@ -76,18 +79,6 @@ function scheduleProblem(problem: { field: string; message: string } | undefined
     schedule_cron: 'The expression',
   };
   return problem === undefined ? '' : `${labels[problem.field] ?? 'The schedule'} ${problem.message}.`;
-}
-
-/** `Mon 23 Nov, 02:00`, on the clock of the job. */
-function slotText(at: number, timezone: string): string {
-  return new Intl.DateTimeFormat('en-GB', {
-    weekday: 'short',
-    day: 'numeric',
-    month: 'short',
-    hour: '2-digit',
-    minute: '2-digit',
-    timeZone: timezone,
-  }).format(at);
 }
 
 /** What the fields hold when the form opens. Everything is text or a choice: it goes into attributes. */

@@ -1,4 +1,5 @@
 import type { JudgedPointView } from '../../protocol/retention.ts';
+import { formatDate } from '../dates.ts';
 import { formatBytes, formatTime } from '../format.ts';
 import { fateOf, reasonsText, type Fate } from './retention-words.ts';
 import { pointRow } from './rows.ts';
@@ -185,12 +186,7 @@ function markText(point: JudgedPointView, timezone: string): string {
 
 function summaryOf(points: readonly JudgedPointView[], oldest: JudgedPointView, timezone: string): string {
   const going = points.filter((point) => fateOf(point) === 'soon' || fateOf(point) === 'deleting').length;
-  const since = new Intl.DateTimeFormat('en-GB', {
-    day: 'numeric',
-    month: 'short',
-    year: 'numeric',
-    timeZone: timezone,
-  }).format(oldest.created_at_epoch_ms ?? 0);
+  const since = formatDate(oldest.created_at_epoch_ms ?? 0, 'date', timezone);
   const goes = going === 0 ? '' : `, ${going} of them ${going === 1 ? 'goes' : 'go'}`;
   return `${counted(points.length, 'restore point')} since ${since}${goes}`;
 }

@@ -1,3 +1,5 @@
+import { formatDate } from '../dates.ts';
+
 /** What pages say in words. Pure; times are given with the zone in which they are told. */
 
 /** `1 file`, `1,204 files`. */
@@ -7,34 +9,13 @@ export function counted(value: number, one: string, many = `${one}s`): string {
 
 /** For "since …": the hour of today, the weekday within the last week, else the date. */
 export function sinceText(at: number, now: number, timezone: string): string {
-  if (dateIn(at, timezone) === dateIn(now, timezone)) return format('hour', timezone).format(at);
-  return format(now - at < 6 * 86_400_000 ? 'weekday' : 'date', timezone).format(at);
+  if (dateIn(at, timezone) === dateIn(now, timezone)) return formatDate(at, 'hour', timezone);
+  return formatDate(at, now - at < 6 * 86_400_000 ? 'weekday' : 'date', timezone);
 }
 
 /** `2025-11-04`. */
 export function dateIn(at: number, timezone: string): string {
-  return format('iso', timezone).format(at);
-}
-
-const shapes = {
-  iso: ['en-CA', {}],
-  hour: ['en-GB', { hour: '2-digit', minute: '2-digit' }],
-  weekday: ['en-GB', { weekday: 'long' }],
-  date: ['en-GB', { day: 'numeric', month: 'short', year: 'numeric' }],
-} as const satisfies Record<string, readonly [string, Intl.DateTimeFormatOptions]>;
-
-const formats = new Map<string, Intl.DateTimeFormat>();
-
-/** Making a format takes a hundred times as long as using it, and a list of jobs uses it for each one. */
-function format(shape: keyof typeof shapes, timezone: string): Intl.DateTimeFormat {
-  const key = `${shape} ${timezone}`;
-  let found = formats.get(key);
-  if (found === undefined) {
-    const [locale, options] = shapes[shape];
-    found = new Intl.DateTimeFormat(locale, { ...options, timeZone: timezone });
-    formats.set(key, found);
-  }
-  return found;
+  return formatDate(at, 'iso', timezone);
 }
 
 /** Whole percent that is never 100 before the end and never 0 once something was done; null while the total is not known. */
