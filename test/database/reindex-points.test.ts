@@ -2,31 +2,15 @@ import { expect, it } from '@jest/globals';
 import { v7 } from 'uuid';
 import { beginDeletingData } from '../../src/database/job-data.ts';
 import { applyPending, findDueMaintenance } from '../../src/database/maintenance.ts';
-import { applyReindex, beginReindex } from '../../src/database/reindex.ts';
 import { holdPoint, livePoints, renewHolds } from '../../src/database/restore-points.ts';
 import { planNow } from '../../src/database/retention.ts';
-import { readWorkerJob } from '../../src/database/worker-jobs.ts';
 import type { IndexedPoint, ReindexPlan } from '../../src/layout/reindex.ts';
 import { describeOnBoth } from './both.ts';
+import { reindex } from './reindexing.ts';
 import { insertPointOf, ownMaintenance, statesOf } from './retention-rows.ts';
 import { insertJob, insertRun, type TestJob } from './rows.ts';
 
-const NOTHING: ReindexPlan = {
-  ...{ points: [], deleting: [], lost: [], runs: [], unusable: [] },
-  ...{ generation: 4, frozen: false },
-};
-
 describeOnBoth('points after a reindex', (current) => {
-  async function reindex(job: TestJob, plan: Partial<ReindexPlan>): Promise<void> {
-    const { database } = current();
-    const row = await readWorkerJob(database, { uuid: job.uuid });
-    if (row === null) throw new Error('the job is gone');
-    const lease = await beginReindex(database, row, { leaseMs: 60_000, marginMs: 1_000, host: 'here' });
-    if (lease === null) throw new Error('the job is busy');
-    const sizes = { total: 0, byClaim: new Map<string, number>() };
-    expect(await applyReindex(database, row, lease, { ...NOTHING, ...plan }, sizes)).toBe('applied');
-  }
-
   /** The point of this run, as its manifest in the bucket tells it. */
   function found(job: TestJob, run: string): IndexedPoint {
     const place = { run, claim: 'c1-00000000', generation: 3 };
@@ -43,9 +27,9 @@ describeOnBoth('points after a reindex', (current) => {
     const job = await insertJob(database);
     const uuid = await insertPointOf(database, job, 3);
     const [point] = await livePoints(database, job.id);
-    await reindex(job, { lost: [uuid] });
+    await reindex(current().database, job, { lost: [uuid] });
     expect(await statesOf(database, job)).toEqual(['pruned']);
-    await reindex(job, { points: [found(job, point?.runUuid ?? '')] });
+    await reindex(current().database, job, { points: [found(job, point?.runUuid ?? '')] });
     expect(await livePoints(database, job.id)).toMatchObject([
       { uuid, state: 'kept', runUuid: point?.runUuid, generation: 3, manifestSha256: 'a'.repeat(64), complete: true },
     ]);
@@ -61,7 +45,7 @@ describeOnBoth('points after a reindex', (current) => {
       if (token !== null) tokens.push(token);
     }
     expect(await renewHolds(database, tokens, 60_000)).toBe(2);
-    await reindex(job, { lost: uuids.slice(0, 1), deleting: uuids.slice(1) });
+    await reindex(current().database, job, { lost: uuids.slice(0, 1), deleting: uuids.slice(1) });
     // The restores that read them are told with their next heartbeat.
     expect(await renewHolds(database, tokens, 60_000)).toBe(0);
     expect(await statesOf(database, job)).toEqual(['pruned', 'deleting']);
@@ -76,7 +60,7 @@ describeOnBoth('points after a reindex', (current) => {
     const lost = await insertRun(database, job, silent);
     const alive = await insertRun(database, job, { ...silent, lease_expires_at: database.now(60_000) });
     const elsewhere = await insertRun(database, other, silent);
-    await reindex(job, {});
+    await reindex(current().database, job, {});
     const status = async (run: { id: number }): Promise<unknown> =>
       ((await database.knex('s3_cloudbackup_runs').where('id', run.id).first('status')) as { status: string }).status;
     expect([await status(waiting), await status(lost)]).toEqual(['cancelled', 'failed']);
@@ -88,7 +72,7 @@ describeOnBoth('points after a reindex', (current) => {
     const over = { status: 'deleted', data_state: 'grace', data_delete_at: database.now(-86_400_000) };
     const job = await insertJob(database, over);
     await insertPointOf(database, job, 1);
-    await reindex(job, {});
+    await reindex(current().database, job, {});
     const lease = await ownMaintenance(database, job);
     expect(await beginDeletingData(database, lease, job.id)).toBe('grace');
     expect(await statesOf(database, job)).toEqual(['kept']);
@@ -100,20 +84,20 @@ describeOnBoth('points after a reindex', (current) => {
     for (const generation of [1, 2, 3]) await insertPointOf(database, job, generation);
     const going = async (): Promise<number> => (await planNow(database, database.knex, job.id, null)).remove.length;
     expect(await going()).toBe(2);
-    await reindex(job, {});
+    await reindex(current().database, job, {});
     expect(await going()).toBe(2);
     const forget = async (): Promise<Partial<ReindexPlan>> => {
       const { uuid } = await insertRun(database, job, { status: 'success', claim: 1 });
       return { points: [found(job, uuid)] };
     };
-    await reindex(job, await forget());
+    await reindex(current().database, job, await forget());
     expect(await going()).toBe(0);
     const row = database.knex('s3_cloudbackup_jobs').where('id', job.id);
     await row.clone().update({ retention_acts_at: '2999-01-01 00:00:00.000' });
-    await reindex(job, await forget());
+    await reindex(current().database, job, await forget());
     expect(await row.clone().first('retention_acts_at')).toEqual({ retention_acts_at: '2999-01-01 00:00:00.000' });
     await row.clone().update({ retention_acts_at: null });
-    await reindex(job, await forget());
+    await reindex(current().database, job, await forget());
     const [due] = await findDueMaintenance(database, 'kept', Date.now() + 8 * 86_400_000, null, 10);
     expect(due?.pendingActsAt).toBeGreaterThan(Date.now() + 6 * 86_400_000);
     await database.transaction(async (trx) => due && (await applyPending(database, trx, due)));
